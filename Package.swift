@@ -1,0 +1,59 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+let swift: [SwiftSetting] = [
+  .swiftLanguageMode(.v6),
+  .strictMemorySafety(),
+  // An async function stays on its caller's executor, which is the worker's own thread.
+  .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+  .enableUpcomingFeature("ExistentialAny"),
+  .enableUpcomingFeature("MemberImportVisibility"),
+  .enableUpcomingFeature("InternalImportsByDefault"),
+]
+
+// A warning is an error in CI only: the next toolchain warns anew.
+let strict: [SwiftSetting] =
+  Context.environment["TOLLGATE_STRICT"] == nil ? [] : [.treatAllWarnings(as: .error)]
+
+func module(
+  _ name: String, on dependencies: [Target.Dependency], more: [SwiftSetting] = []
+) -> Target {
+  .target(name: name, dependencies: dependencies, swiftSettings: swift + strict + more)
+}
+
+func tests(of name: String, on dependencies: [Target.Dependency]) -> Target {
+  .testTarget(
+    name: "\(name)Tests", dependencies: [.init(stringLiteral: name)] + dependencies,
+    swiftSettings: swift + strict)
+}
+
+let package = Package(
+  name: "tollgate",
+  products: [.executable(name: "tollgate", targets: ["tollgate"])],
+  targets: [
+    .target(name: "CLinux"),
+    .systemLibrary(
+      name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
+    module("Wire", on: []),
+    module("Crypto", on: ["Wire", "COpenSSL"]),
+    module("JOSE", on: ["Wire", "Crypto"]),
+    module(
+      "Reactor", on: ["CLinux", "COpenSSL", "Wire", "Crypto"],
+      // A buffer lends its bytes as a `Span` bound to the buffer's life.
+      more: [.enableExperimentalFeature("Lifetimes")]),
+    module("HTTP", on: ["Wire", "Crypto", "Reactor"]),
+    module("OAuth", on: ["Wire", "Crypto", "JOSE"]),
+    module("Gateway", on: ["Wire", "Crypto", "JOSE", "Reactor", "HTTP", "OAuth"]),
+    module("Demo", on: ["Wire", "Crypto", "JOSE", "Reactor", "HTTP", "Gateway"]),
+    .executableTarget(
+      name: "tollgate", dependencies: ["Wire", "Crypto", "Reactor", "Gateway", "Demo"],
+      swiftSettings: swift + strict),
+    tests(of: "Wire", on: []),
+    tests(of: "Crypto", on: ["Wire"]),
+    tests(of: "JOSE", on: ["Wire", "Crypto"]),
+    tests(of: "Reactor", on: ["Wire", "Crypto"]),
+    tests(of: "HTTP", on: ["Wire", "Reactor"]),
+    tests(of: "OAuth", on: ["Wire", "Crypto", "JOSE"]),
+    tests(of: "Gateway", on: ["Wire", "Crypto", "JOSE", "OAuth"]),
+  ]
+)
