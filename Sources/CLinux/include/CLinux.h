@@ -1,8 +1,113 @@
-// What Swift cannot import from Linux's headers.
+// What Swift cannot import from Linux's headers: epoll, eventfd, accept4, and flags that are macros
+// or enums there. No logic.
 #ifndef TOLLGATE_CLINUX_H
 #define TOLLGATE_CLINUX_H
 
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdint.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static const uint32_t clinux_epollin = EPOLLIN;
+static const uint32_t clinux_epollout = EPOLLOUT;
+static const uint32_t clinux_epollrdhup = EPOLLRDHUP;
+static const uint32_t clinux_epollhup = EPOLLHUP;
+static const uint32_t clinux_epollerr = EPOLLERR;
+static const uint32_t clinux_epollet = EPOLLET;
+
+static inline int clinux_epoll_create(void) { return epoll_create1(EPOLL_CLOEXEC); }
+
+// Watches a descriptor edge-triggered for everything; `token` comes back with each event.
+static inline int clinux_epoll_add(int epoll, int fd, uint64_t token) {
+  struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET,
+                              .data = {.u64 = token}};
+  return epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event);
+}
+static inline int clinux_epoll_add_reading(int epoll, int fd, uint64_t token) {
+  struct epoll_event event = {.events = EPOLLIN | EPOLLET, .data = {.u64 = token}};
+  return epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event);
+}
+static inline int clinux_epoll_remove(int epoll, int fd) {
+  struct epoll_event event = {0};
+  return epoll_ctl(epoll, EPOLL_CTL_DEL, fd, &event);
+}
+static inline uint64_t clinux_event_token(const struct epoll_event *event) {
+  return event->data.u64;
+}
+
+static inline int clinux_eventfd(void) { return eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK); }
+
+// Accepts a connection non-blocking and closed on exec.
+int clinux_accept(int fd, struct sockaddr *address, socklen_t *length);
+static inline int clinux_stream_socket(int family) {
+  return socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+}
+static inline int clinux_set_option(int fd, int level, int name, int value) {
+  return setsockopt(fd, level, name, &value, sizeof value);
+}
+static inline int clinux_set_no_delay(int fd) {
+  return clinux_set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+}
+static inline int clinux_set_keep_alive(int fd) {
+  return clinux_set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+}
+static inline int clinux_set_reuse_port(int fd) {
+  return clinux_set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+}
+static inline int clinux_set_reuse_address(int fd) {
+  return clinux_set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+}
+static inline int clinux_set_v6_only(int fd) {
+  return clinux_set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
+}
+// SO_LINGER 0: the close that follows resets the connection.
+static inline int clinux_set_reset_on_close(int fd) {
+  struct linger linger = {.l_onoff = 1, .l_linger = 0};
+  return setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger);
+}
+static inline int clinux_is_quiet(int fd) {
+  char byte;
+  ssize_t count = recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+  return count < 0 && errno == EAGAIN;
+}
+static inline int clinux_socket_error(int fd) {
+  int error = 0;
+  socklen_t length = sizeof error;
+  return getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length) < 0 ? -1 : error;
+}
+static inline ssize_t clinux_send(int fd, const void *bytes, size_t count) {
+  return send(fd, bytes, count, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+static inline ssize_t clinux_receive(int fd, void *bytes, size_t count) {
+  return recv(fd, bytes, count, MSG_DONTWAIT);
+}
+
+// How many processors this thread may run on, or -1.
+int clinux_affinity_count(void);
+
+// Names the calling thread, as `top -H` shows it.
+void clinux_name_thread(const char *name);
+
+static inline void *clinux_map_pages(size_t count) {
+  void *pages =
+      mmap(0, count, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  return pages == MAP_FAILED ? 0 : pages;
+}
+static inline void clinux_forget_pages(void *pages, size_t count) {
+  madvise(pages, count, MADV_DONTNEED);
+}
+
+static inline int clinux_open_reading(const char *path) {
+  return open(path, O_RDONLY | O_CLOEXEC);
+}
+static inline int clinux_open_appending(const char *path) {
+  return open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
+}
 
 #endif

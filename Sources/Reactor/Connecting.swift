@@ -1,0 +1,142 @@
+import CLinux
+import Glibc
+
+extension Socket {
+  /// Begins a TCP connection; `connectionOutcome` tells how it went, after an event.
+  package static func connecting(
+    to address: SocketAddress, on loop: EventLoop
+  ) throws(SystemError) -> Socket {
+    let family = address.isV6 ? AF_INET6 : AF_INET
+    let descriptor = FileDescriptor(
+      adopting: try SystemError.check("socket") { clinux_stream_socket(family) })
+    let raw = descriptor.raw
+    _ = clinux_set_no_delay(raw)
+    _ = clinux_set_keep_alive(raw)
+    let result = unsafe address.withKernelForm { unsafe connect(raw, $0, $1) }
+    if result < 0, errno != EINPROGRESS, errno != EINTR {
+      throw SystemError(call: "connect \(address)", code: errno)
+    }
+    let socket = try Socket(descriptor, on: loop)
+    if result < 0 { socket.markConnecting() }
+    return socket
+  }
+
+  /// Whether a connection that was begun stands.
+  ///
+  /// - Returns: true when it does, false when it is still under way.
+  /// - Throws: why it failed.
+  package func isConnected() throws(SystemError) -> Bool {
+    if !canWrite { return false }
+    let code = clinux_socket_error(raw)
+    if code != 0 { throw SystemError(call: "connect", code: code < 0 ? errno : code) }
+    return true
+  }
+
+  private func markConnecting() {
+    markFull()
+    markDrained()
+  }
+}
+
+/// A listening socket.
+package final class ListeningSocket {
+  /// The address it listens at, with the port that the system chose where 0 was asked for.
+  package let address: SocketAddress
+  private let socket: Socket
+
+  /// Listens at `address`, sharing the port with this process's other workers.
+  ///
+  /// - Throws: the kernel's refusal, its `call` naming the address.
+  package init(at address: SocketAddress, on loop: EventLoop) throws(SystemError) {
+    let descriptor = try Self.bound(to: address, sharing: true)
+    let raw = descriptor.raw
+    _ = try SystemError.check("listen \(address)") { listen(raw, Self.backlog) }
+    self.address = Self.boundAddress(of: raw) ?? address
+    socket = try Socket(descriptor, on: loop)
+  }
+
+  /// Finds out whether `address` is free and may be bound, by binding it without sharing: with
+  /// SO_REUSEPORT a second process of the same user would quietly get half of the connections.
+  ///
+  /// - Returns: the address, with the port that the system chose where 0 was asked for.
+  package static func probe(_ address: SocketAddress) throws(SystemError) -> SocketAddress {
+    let descriptor = try bound(to: address, sharing: false)
+    return boundAddress(of: descriptor.raw) ?? address
+  }
+
+  /// The task to wake when a connection may be waiting.
+  package var waiter: Waiter? {
+    get { socket.waiter }
+    set { socket.waiter = newValue }
+  }
+
+  /// What came of one `accept`.
+  package enum Acceptance {
+    case connection(Socket, peer: SocketAddress)
+    /// None is waiting.
+    case none
+    /// This one is gone or unusable; the next may be well.
+    case skipped
+    /// The process or the system is short of something: pause.
+    case exhausted(SystemError)
+  }
+
+  /// Takes a connection that is waiting.
+  package func accept(on loop: EventLoop) -> Acceptance {
+    var storage = sockaddr_storage()
+    var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
+    let raw = unsafe withUnsafeMutablePointer(to: &storage) { pointer in
+      unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+        unsafe clinux_accept(socket.raw, $0, &length)
+      }
+    }
+    if raw < 0 {
+      switch errno {
+      case EAGAIN: return .none
+      case EMFILE, ENFILE, ENOMEM, ENOBUFS:
+        return .exhausted(SystemError(call: "accept4", code: errno))
+      // The errors of the connection itself that Linux passes on (accept(2)), and signals.
+      default: return .skipped
+      }
+    }
+    let descriptor = FileDescriptor(adopting: raw)
+    guard let peer = SocketAddress(kernelForm: storage) else { return .skipped }
+    _ = clinux_set_no_delay(raw)
+    do throws(SystemError) {
+      return .connection(try Socket(descriptor, on: loop), peer: peer)
+    } catch {
+      return .exhausted(error)
+    }
+  }
+
+  private static let backlog: CInt = 4096
+
+  private static func bound(
+    to address: SocketAddress, sharing: Bool
+  ) throws(SystemError) -> FileDescriptor {
+    let family = address.isV6 ? AF_INET6 : AF_INET
+    let descriptor = FileDescriptor(
+      adopting: try SystemError.check("socket") { clinux_stream_socket(family) })
+    let raw = descriptor.raw
+    _ = try SystemError.check("setsockopt") { clinux_set_reuse_address(raw) }
+    if sharing { _ = try SystemError.check("setsockopt") { clinux_set_reuse_port(raw) } }
+    if address.isV6, address.bytes.contains(where: { $0 != 0 }) {
+      _ = try SystemError.check("setsockopt") { clinux_set_v6_only(raw) }
+    }
+    _ = try SystemError.check("listen \(address)") {
+      unsafe address.withKernelForm { unsafe bind(raw, $0, $1) }
+    }
+    return descriptor
+  }
+
+  private static func boundAddress(of raw: CInt) -> SocketAddress? {
+    var storage = sockaddr_storage()
+    var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
+    let result = unsafe withUnsafeMutablePointer(to: &storage) { pointer in
+      unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+        unsafe getsockname(raw, $0, &length)
+      }
+    }
+    return result == 0 ? SocketAddress(kernelForm: storage) : nil
+  }
+}

@@ -1,0 +1,46 @@
+import CLinux
+import Glibc
+
+/// Files, read whole or appended to. Blocking: for the start and for threads that may wait.
+package enum Files {
+  /// Reads a regular file, pipe or device to its end.
+  ///
+  /// - Throws: the kernel's refusal; `EFBIG` when there is more than `bytesMax`.
+  package static func read(_ path: String, bytesMax: Int) throws(SystemError) -> [UInt8] {
+    let file = FileDescriptor(
+      adopting: try SystemError.check("open") { unsafe clinux_open_reading(path) })
+    let raw = file.raw
+    var bytes: [UInt8] = []
+    var chunk = [UInt8](repeating: 0, count: 64 << 10)
+    while true {
+      let count = try SystemError.check("read") {
+        CInt(unsafe Glibc.read(raw, &chunk, chunk.count))
+      }
+      if count == 0 { return bytes }
+      bytes.append(contentsOf: chunk[..<Int(count)])
+      if bytes.count > bytesMax { throw SystemError(call: "read", code: EFBIG) }
+    }
+  }
+
+  /// Opens a file to append to, making it where there is none (mode 0640).
+  package static func openAppending(_ path: String) throws(SystemError) -> FileDescriptor {
+    FileDescriptor(
+      adopting: try SystemError.check("open") { unsafe clinux_open_appending(path) })
+  }
+
+  /// Writes all of `bytes`, waiting as long as it takes.
+  ///
+  /// - Throws: the kernel's refusal (ENOSPC, EIO, EPIPE…); some bytes may have been written.
+  package static func write(_ bytes: [UInt8], to raw: CInt) throws(SystemError) {
+    var offset = 0
+    while offset < bytes.count {
+      let rest = offset
+      let count = try SystemError.check("write") {
+        unsafe bytes.withUnsafeBytes {
+          CInt(clamping: unsafe Glibc.write(raw, $0.baseAddress?.advanced(by: rest), $0.count - rest))
+        }
+      }
+      offset += Int(count)
+    }
+  }
+}

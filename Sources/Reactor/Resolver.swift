@@ -1,0 +1,152 @@
+import CLinux
+import Glibc
+import Synchronization
+
+/// Turns names into addresses on a thread of its own: `getaddrinfo` blocks, and a worker never may.
+///
+/// One thread asks one name after the other; callers share what is under way and what is fresh.
+/// When a name no longer resolves, the last good addresses go on being used.
+package final class Resolver: Sendable {
+  /// Why a name has no address, in the resolver's words.
+  package struct Failure: Error, Equatable, Sendable {
+    package let text: String
+  }
+
+  private struct Entry {
+    var addresses: [SocketAddress] = []
+    var failure: Failure?
+    var resolvedAtMs = Int64.min
+    var isUnderWay = false
+    var waiters: [RemoteWaiter] = []
+  }
+
+  private struct Name: Hashable {
+    let host: String
+    let port: UInt16
+  }
+
+  private struct State {
+    var entries: [Name: Entry] = [:]
+    var queue: [Name] = []
+    var hasThread = false
+  }
+
+  /// Failures are asked again after this long, so that a name that comes back is soon seen.
+  private static let failureLifeMs: Int64 = 1_000
+
+  private let state = Mutex(State())
+  private let work = Semaphore()
+
+  package init() {}
+
+  /// The addresses of `host`, waiting for the resolver's thread where they are not fresh.
+  ///
+  /// - Parameters:
+  ///   - lifeMs: how long an answer is used before the name is asked again; old addresses go on
+  ///     being handed out meanwhile.
+  ///   - deadlineMs: on the waiter's loop's clock.
+  /// - Throws: why there is none.
+  package func addresses(
+    of host: String, port: UInt16, lifeMs: Int64, waiter: Waiter, untilMs deadlineMs: Int64
+  ) async throws(Failure) -> [SocketAddress] {
+    if let literal = SocketAddress(literal: host, port: port) { return [literal] }
+    let name = Name(host: host, port: port)
+    while true {
+      let nowMs = Clock.monotonicNs() / 1_000_000
+      let remote = waiter.remote
+      let (entry, mustStart) = state.withLock { state in
+        Self.look(for: name, in: &state, nowMs: nowMs, lifeMs: lifeMs, waiter: remote)
+      }
+      if mustStart { startThread() }
+      if !entry.addresses.isEmpty { return entry.addresses }
+      if let failure = entry.failure, !entry.isUnderWay { throw failure }
+      let isSignalled = await waiter.wait(untilMs: deadlineMs)
+      if !isSignalled { throw Failure(text: "the name did not resolve in time") }
+    }
+  }
+
+  private static func look(
+    for name: Name, in state: inout State, nowMs: Int64, lifeMs: Int64, waiter: RemoteWaiter
+  ) -> (Entry, mustStart: Bool) {
+    var entry = state.entries[name] ?? Entry()
+    let lifeMs = entry.failure == nil ? lifeMs : failureLifeMs
+    let isFresh = entry.resolvedAtMs != .min && nowMs - entry.resolvedAtMs < lifeMs
+    var mustStart = false
+    if !isFresh, !entry.isUnderWay {
+      entry.isUnderWay = true
+      state.queue.append(name)
+      mustStart = !state.hasThread
+      state.hasThread = true
+    }
+    if entry.isUnderWay, entry.addresses.isEmpty { entry.waiters.append(waiter) }
+    state.entries[name] = entry
+    return (entry, mustStart)
+  }
+
+  private func startThread() {
+    do throws(SystemError) {
+      _ = try WorkerThread.start("tg-resolver") { [self] in run() }
+    } catch {
+      // Without a thread every waiter runs into its deadline, which is what the caller reports.
+      state.withLock { $0.hasThread = false }
+    }
+    work.signal()
+  }
+
+  private func run() {
+    while true {
+      let name = state.withLock { $0.queue.isEmpty ? nil : $0.queue.removeFirst() }
+      guard let name else {
+        work.wait(milliseconds: 100)
+        continue
+      }
+      let answer = Self.ask(name)
+      let nowMs = Clock.monotonicNs() / 1_000_000
+      let waiters = state.withLock { state in
+        var entry = state.entries[name] ?? Entry()
+        defer { state.entries[name] = entry }
+        switch answer {
+        case .success(let addresses):
+          entry.addresses = addresses
+          entry.failure = nil
+        case .failure(let failure): entry.failure = failure
+        }
+        entry.resolvedAtMs = nowMs
+        entry.isUnderWay = false
+        defer { entry.waiters = [] }
+        return entry.waiters
+      }
+      for waiter in waiters { waiter.signal() }
+    }
+  }
+
+  private static func ask(_ name: Name) -> Result<[SocketAddress], Failure> {
+    var hints = unsafe addrinfo()
+    unsafe hints.ai_family = AF_UNSPEC
+    unsafe hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
+    unsafe hints.ai_flags = AI_ADDRCONFIG
+    var list: UnsafeMutablePointer<addrinfo>?
+    let code = unsafe getaddrinfo(name.host, nil, &hints, &list)
+    guard code == 0 else {
+      return .failure(Failure(text: unsafe String(cString: gai_strerror(code))))
+    }
+    defer { unsafe freeaddrinfo(list) }
+    var addresses: [SocketAddress] = []
+    var next = unsafe list
+    while let item = unsafe next {
+      var storage = sockaddr_storage()
+      unsafe withUnsafeMutableBytes(of: &storage) { bytes in
+        let count = unsafe min(bytes.count, Int(item.pointee.ai_addrlen))
+        if let from = unsafe item.pointee.ai_addr {
+          unsafe bytes.copyMemory(from: UnsafeRawBufferPointer(start: from, count: count))
+        }
+      }
+      if var address = SocketAddress(kernelForm: storage) {
+        address.port = name.port
+        if !addresses.contains(address) { addresses.append(address) }
+      }
+      unsafe next = item.pointee.ai_next
+    }
+    return addresses.isEmpty ? .failure(Failure(text: "no address")) : .success(addresses)
+  }
+}

@@ -1,0 +1,140 @@
+import CLinux
+import Glibc
+
+/// What one try to move bytes came to. A closed list, so that each caller thinks of each.
+package enum Transfer: Equatable {
+  /// So many bytes moved, at least one.
+  case bytes(Int)
+  /// Nothing now; wait for an event on the socket.
+  case wouldBlock
+  /// The peer ended its side in an orderly way.
+  case ended
+  /// The connection is broken.
+  case failed(StreamFault)
+}
+
+/// Why a connection broke.
+package enum StreamFault: Error, Equatable, Sendable {
+  /// The kernel's `errno`.
+  case system(CInt)
+  /// OpenSSL's reason, in its words; never anything the peer chose.
+  case tls(String)
+  /// TCP ended without the `close_notify` of TLS: what was read may have been cut short.
+  case truncated
+
+  /// For the log.
+  package var text: String {
+    switch self {
+    case .system(let code): SystemError.text(of: code)
+    case .tls(let reason): "TLS: \(reason)"
+    case .truncated: "TLS: the connection ended without close_notify"
+    }
+  }
+}
+
+/// A non-blocking stream socket, registered with its loop once, for everything, edge-triggered.
+///
+/// Reads and writes are tried first; only what the kernel refused waits. A read that returned less
+/// than it asked for emptied the socket, so the next read waits without a failing system call,
+/// unless the peer's end came with the same edge: that is only seen by reading on.
+package final class Socket {
+  /// The descriptor's number, for OpenSSL and options; this object closes it.
+  package let raw: CInt
+  /// The task to wake when anything changes; nil while nobody cares.
+  package var waiter: Waiter?
+  /// Whether a read may give something; false means: wait for an event first.
+  package private(set) var canRead = true
+  /// Whether a write may take something.
+  package private(set) var canWrite = true
+  /// Whether the peer has ended its sending side, or all (RDHUP, HUP, ERR).
+  package private(set) var hasPeerEnded = false
+
+  private let loop: EventLoop
+  private let descriptor: FileDescriptor
+  private var token: UInt64 = 0
+
+  /// Registers `descriptor` with the loop.
+  ///
+  /// - Throws: `epoll_ctl`'s refusal (ENOMEM, ENOSPC); the descriptor is closed then.
+  package init(_ descriptor: consuming FileDescriptor, on loop: EventLoop) throws(SystemError) {
+    raw = descriptor.raw
+    self.descriptor = descriptor
+    self.loop = loop
+    token = try loop.register(self)
+  }
+
+  deinit { loop.unregister(self, token) }
+
+  /// Notes what epoll reported and wakes the task.
+  func mark(_ events: UInt32) {
+    if events & clinux_epollin != 0 { canRead = true }
+    if events & clinux_epollout != 0 { canWrite = true }
+    if events & (clinux_epollrdhup | clinux_epollhup | clinux_epollerr) != 0 {
+      hasPeerEnded = true
+      canRead = true
+      canWrite = true
+    }
+    waiter?.signal()
+  }
+
+  func markDrained() { canRead = false }
+
+  func markFull() { canWrite = false }
+
+  /// Reads what there is into the buffer's room.
+  package func read(into buffer: Buffer) -> Transfer {
+    if !canRead { return .wouldBlock }
+    let target = unsafe buffer.writable
+    precondition(unsafe !target.isEmpty, "a read needs room")
+    while true {
+      let count = unsafe clinux_receive(raw, target.baseAddress, target.count)
+      if count > 0 {
+        buffer.commit(count)
+        if count < buffer.room + count, !hasPeerEnded { canRead = false }
+        return .bytes(count)
+      }
+      if count == 0 { return .ended }
+      switch errno {
+      case EINTR: continue
+      case EAGAIN:
+        canRead = false
+        return .wouldBlock
+      case let code: return .failed(.system(code))
+      }
+    }
+  }
+
+  /// Writes what the buffer holds and consumes what was taken.
+  package func write(from buffer: Buffer) -> Transfer {
+    if !canWrite { return .wouldBlock }
+    let source = unsafe buffer.readableBytes
+    while true {
+      let count = unsafe clinux_send(raw, source.baseAddress, source.count)
+      if count >= 0 {
+        buffer.consume(count)
+        return .bytes(count)
+      }
+      switch errno {
+      case EINTR: continue
+      case EAGAIN:
+        canWrite = false
+        return .wouldBlock
+      case let code: return .failed(.system(code))
+      }
+    }
+  }
+
+  /// Tells whether an idle connection is still good: nothing came, and it has not ended.
+  package func isQuiet() -> Bool {
+    if hasPeerEnded { return false }
+    if !canRead { return true }
+    canRead = clinux_is_quiet(raw) == 0
+    return !canRead
+  }
+
+  /// Ends the sending side; the peer reads an orderly end.
+  package func shutDownWriting() { _ = shutdown(raw, Int32(SHUT_WR)) }
+
+  /// Makes the close that follows reset the connection: the peer must not take what it has for whole.
+  package func resetOnClose() { _ = clinux_set_reset_on_close(raw) }
+}

@@ -1,0 +1,79 @@
+/// Where one task waits: for its sockets, for a signal from another worker, or for its deadline.
+///
+/// Every socket that a task uses points at the task's waiter, so an event on any of them wakes it
+/// and it looks at all of them again. A signal that comes while the task runs is kept, so none is
+/// lost between looking and waiting. A wake without a reason is harmless: waiters always look.
+@safe package final class Waiter {
+  /// The loop on whose thread this waiter lives.
+  package let loop: EventLoop
+  private var continuation: UnsafeContinuation<Void, Never>?
+  private var isSignalled = false
+  private var hasTimedOut = false
+  /// When the present wait ends; `Int64.max` while nobody waits or without a deadline.
+  private(set) var deadlineMs = Int64.max
+  /// The time of this waiter's live entry in the loop's deadline queue.
+  var armedAtMs = Int64.max
+  private var token: UInt64 = 0
+
+  /// Makes a waiter; to be called on the loop's thread.
+  package init(on loop: EventLoop) {
+    self.loop = loop
+    token = loop.register(self)
+  }
+
+  deinit { loop.unregisterWaiter(token) }
+
+  /// A name of this waiter that other threads may signal, also when it is gone.
+  package var remote: RemoteWaiter { RemoteWaiter(loop: loop, token: token) }
+
+  /// Waits for a signal or the deadline.
+  ///
+  /// - Parameter deadlineMs: on the loop's clock, see `EventLoop.nowMs`.
+  /// - Returns: whether there was a signal; false when the deadline ended the wait.
+  package func wait(untilMs deadlineMs: Int64 = .max) async -> Bool {
+    if isSignalled {
+      isSignalled = false
+      return true
+    }
+    if deadlineMs <= loop.nowMs { return false }
+    self.deadlineMs = deadlineMs
+    if deadlineMs < armedAtMs {
+      armedAtMs = deadlineMs
+      loop.arm(token, atMs: deadlineMs)
+    }
+    await unsafe withUnsafeContinuation { unsafe continuation = $0 }
+    self.deadlineMs = .max
+    if hasTimedOut {
+      hasTimedOut = false
+      return false
+    }
+    isSignalled = false
+    return true
+  }
+
+  /// Wakes the task, or keeps the signal for its next wait.
+  package func signal() {
+    isSignalled = true
+    resume()
+  }
+
+  func timeOut() {
+    hasTimedOut = unsafe continuation != nil
+    resume()
+  }
+
+  private func resume() {
+    guard let waiting = unsafe continuation else { return }
+    unsafe continuation = nil
+    unsafe waiting.resume()
+  }
+}
+
+/// A waiter on some worker's thread, named so that any thread may wake it.
+package struct RemoteWaiter: Sendable {
+  let loop: EventLoop
+  let token: UInt64
+
+  /// Wakes the waiter soon; nothing happens when it is gone by then.
+  package func signal() { loop.signalRemotely(token) }
+}
