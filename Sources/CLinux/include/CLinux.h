@@ -103,6 +103,7 @@ static inline void clinux_forget_pages(void *pages, size_t count) {
   madvise(pages, count, MADV_DONTNEED);
 }
 
+static inline int clinux_duplicate(int fd) { return fcntl(fd, F_DUPFD_CLOEXEC, 3); }
 static inline int clinux_open_reading(const char *path) {
   return open(path, O_RDONLY | O_CLOEXEC);
 }

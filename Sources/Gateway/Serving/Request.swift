@@ -47,7 +47,7 @@ final class Request {
   func bytes(_ range: Range<Int>) -> [UInt8] {
     let buffer = connection.received
     let span = buffer.slice(range)
-    return [UInt8](unsafeUninitializedCopy: span)
+    return [UInt8](copying: span)
   }
 }
 
@@ -71,14 +71,5 @@ final class Listener {
     nameJSON = json
     self.tls = tls
     self.handshakeTimeoutMs = handshakeTimeoutMs
-  }
-}
-
-extension [UInt8] {
-  /// A copy of a span's bytes.
-  init(unsafeUninitializedCopy span: Span<UInt8>) {
-    self.init(capacity: span.count) { output in
-      for index in 0..<span.count { output.append(span[index]) }
-    }
   }
 }
