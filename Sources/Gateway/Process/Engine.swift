@@ -46,13 +46,12 @@ final class Engine {
         handshakeTimeoutMs: limits.tlsHandshakeTimeoutMs)
     }
 
-    let builder = EngineBuilder(shared, workers: workers, index: index, loop: loop, buffers)
+    let builder = EngineBuilder(
+      shared: shared, workers: workers, index: index, loop: loop, buffers: buffers)
     let upstreams = builder.upstreams()
     let tokens = WorkerTokens(shared.tokens)
-    exchanges = TokenExchanges(
-      tokens, worker: worker, loop: loop, clients: builder.exchangePools())
-    keyKeeper = KeyKeeper(
-      shared, worker: worker, loop: loop, clients: builder.clientFactory())
+    exchanges = TokenExchanges(tokens)
+    keyKeeper = KeyKeeper()
     authenticator = Authenticator(tokens, keyKeeper: keyKeeper)
     exchanger = Exchanger(exchanges)
     router = Router(builder.routes(upstreams, targets: exchanges))
@@ -62,5 +61,72 @@ final class Engine {
       }
     }
     pools = upstreams.flatMap { $0.servers.map(\.pool) }
+  }
+  var poolCount: Int { pools.count }
+
+  func pool(_ index: Int) -> UpstreamPool { pools[index] }
+
+  /// Who is at the other end of a connection, and whether it may speak for others.
+  func peer(_ address: SocketAddress) -> Peer {
+    let host = address.host
+    let isTrusted = !trusted.isEmpty && IPAddress(host).map(trusted.contains) ?? false
+    return Peer(address: Array(host.utf8), isTrusted: isTrusted)
+  }
+
+  /// Gives the request its id and finds its client: what a trusted proxy says of them, else our own
+  /// (ROUTES.md, "Forwarding fields").
+  func identify(_ request: Request) {
+    request.client = request.peer.address
+    guard request.peer.isTrusted else {
+      ids.make(into: &request.id)
+      return
+    }
+    let received = request.connection.received
+    let head = request.connection.head
+    if let line = head.first(.xRequestID), isRequestID(received.slice(line.value)) {
+      request.id = [UInt8](copying: received.slice(line.value))
+    } else {
+      ids.make(into: &request.id)
+    }
+    if let client = ForwardedFor.client(head, received, trusted: trusted) {
+      request.client = client
+    }
+  }
+
+  private func isRequestID(_ value: Span<UInt8>) -> Bool {
+    guard (1...128).contains(value.count) else { return false }
+    for index in 0..<value.count {
+      switch value[index] {
+      case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+        UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "."), UInt8(ascii: "_"),
+        UInt8(ascii: "-"):
+        continue
+      default: return false
+      }
+    }
+    return true
+  }
+}
+
+/// Reads the addresses of `X-Forwarded-For`.
+enum ForwardedFor {
+  /// The rightmost address that is no trusted proxy's; the leftmost where all are; nil without a
+  /// readable one.
+  static func client(
+    _ head: RequestHead, _ received: Buffer, trusted: AddressRanges
+  ) -> [UInt8]? {
+    var list: [UInt8] = []
+    for line in head.fields where line.known == .xForwardedFor && !line.hasUnderscore {
+      if !list.isEmpty { list.append(UInt8(ascii: ",")) }
+      list += [UInt8](copying: received.slice(line.value))
+    }
+    var client: [UInt8]?
+    for part in list.split(separator: UInt8(ascii: ",")).reversed() {
+      let text = part.filter { !ByteClass.isBlank($0) }
+      guard let address = IPAddress(text.span) else { return client }
+      client = text
+      if !trusted.contains(address) { return client }
+    }
+    return client
   }
 }

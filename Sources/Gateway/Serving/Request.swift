@@ -73,3 +73,11 @@ final class Listener {
     self.handshakeTimeoutMs = handshakeTimeoutMs
   }
 }
+
+extension NormalisedPath {
+  /// The path that goes on: the one that was matched, with its empty segments where the route
+  /// keeps them.
+  func forwarded(_ rules: PathRules) -> [UInt8] {
+    rules.emptySegments == .keep ? unmerged ?? merged : merged
+  }
+}

@@ -78,6 +78,12 @@ final class Route {
     port = settings.match.host.port
   }
 
+  /// The realm of this route's challenges, where it has one of its own.
+  var realm: String? {
+    guard case .checked(let check) = access else { return nil }
+    return check.realm
+  }
+
   /// How much more than another route of the same pattern this one asks for: who asks for more is
   /// tried first.
   var precedence: (Int, Int, Int) {

@@ -60,14 +60,14 @@ extension Engine {
     connection.content = BodyFlow(
       head.framing, as: head.framing == .chunked ? .chunked : .length, pinned: head.byteCount)
     if head.targetForm == .asterisk {
-      request.path.removeAll()
+      request.path = NormalisedPath()
       throw Refusal(.noRoute)
     }
     let received = connection.received
     do throws(PathFault) {
       try PathNormaliser.normalise(received.slice(head.path), into: &request.path)
     } catch {
-      request.path.removeAll()
+      request.path = NormalisedPath()
       throw Refusal(.malformedRequest, "The request's path is ambiguous.")
     }
     try checkAuthority(of: request)
@@ -147,7 +147,7 @@ extension Engine {
   /// Turns a request away whose head is not known.
   private func refuseHead(_ refusal: Refusal, _ request: Request) async {
     request.connection.forgetHead()
-    request.path.removeAll()
+    request.path = NormalisedPath()
     identify(request)
     request.connection.closesAfterAnswer = true
     await refuse(refusal, request)
