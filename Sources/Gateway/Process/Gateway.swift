@@ -7,7 +7,7 @@ import Wire
 /// Why a gateway did not start: nothing of it runs then.
 package enum StartFailure: Error {
   /// The configuration's files are wrong; each at its place.
-  case problems([ConfigProblem])
+  case problems([PlacedProblem])
   /// The system refused something.
   case system(String)
 }
