@@ -95,56 +95,40 @@ final class Authenticator {
       throw Refusal(.issuerUnknown)
     }
     let keys = shared.issuers[issuer]
-    var mayAsk = true
+    let waiter = request.connection.waiter
+    let untilMs = waiter.loop.nowMs + keys.rules.settings.timeoutMs
     while true {
       let generation = keys.generation
       if let set = keys.keys {
         do throws(TokenFault) {
           // The skew is granted here and taken back by `isExpired` where the route exchanges.
           let verified = try unverified.verify(by: keys.rules, keys: set, nowMs: nowMs)
-          shared.verified.insert(
-            verified, for: digest, byteCost: verified.byteCost,
-            endsAtMs: NumericDate.sum(verified.expiresAtMs, verified.clockSkewMs), nowMs: nowMs)
+          remember(verified, digest, nowMs)
           return KnownToken(
             verified, digest: digest, issuer: issuer, keysGeneration: generation,
             claims: loggedClaims, digester: digester)
-        } catch .keyUnknown where mayAsk {
+        } catch .keyUnknown {
           // Its key may be new: see below.
         } catch {
           throw Refusal(error)
         }
       }
-      mayAsk = false
-      guard try await waitForKeys(keys, request) else {
-        throw Refusal(keys.keys == nil ? .keysUnavailable : .keyUnknown)
+      switch keys.answer(isKnown: false, waiter: waiter.remote) {
+      case .unknown: throw Refusal(.keyUnknown)
+      case .unavailable: throw Refusal(.keysUnavailable)
+      case .found: continue
+      case .fetch:
+        let isSignalled = await waiter.wait(untilMs: untilMs)
+        if !isSignalled { throw Refusal(.keysUnavailable) }
+        if request.connection.hasCallerGone() { throw Refusal(.callerGone) }
       }
     }
   }
 
-  /// Waits for a look-up of the issuer's keys.
-  ///
-  /// - Returns: whether it is worth looking again.
-  private func waitForKeys(_ keys: IssuerKeys, _ request: Request) async throws(Refusal) -> Bool {
-    let waiter = request.connection.waiter
-    let untilMs = waiter.loop.nowMs + keys.rules.settings.timeoutMs
-    let generation = keys.generation
-    let hadKeys = keys.keys != nil
-    var hasWaited = false
-    while true {
-      switch keys.demand(waiter.remote) {
-      case .known: return hasWaited && keys.generation != generation
-      case .unavailable:
-        if hasWaited, keys.generation != generation { return true }
-        throw Refusal(.keysUnavailable)
-      case .underWay:
-        if hasWaited, !hadKeys, keys.keys != nil { return true }
-        let isSignalled = await waiter.wait(untilMs: untilMs)
-        if !isSignalled { throw Refusal(.keysUnavailable) }
-        if request.connection.hasCallerGone() { throw Refusal(.callerGone) }
-        hasWaited = true
-        if keys.generation != generation { return true }
-      }
-    }
+  private func remember(_ verified: VerifiedToken, _ digest: SHA256Digest, _ nowMs: Int64) {
+    shared.verified.insert(
+      verified, for: digest, byteCost: verified.byteCost,
+      endsAtMs: NumericDate.sum(verified.expiresAtMs, verified.clockSkewMs), nowMs: nowMs)
   }
 }
 

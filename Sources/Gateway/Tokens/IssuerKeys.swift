@@ -1,139 +1,122 @@
-import Crypto
 import JOSE
 import OAuth
 import Reactor
 import Synchronization
 
-/// An issuer's keys as all workers share them: what was last had, whether a look-up is under way,
-/// who waits for it.
-///
-/// One task, the keeper's, fetches; requests only ask it to. While the source is down the old keys
-/// go on being used, for a day; an unknown `kid` is looked up at most every 30 seconds, so that
-/// forged ones cost nothing.
+/// An issuer's keys as all workers share them. `KeyRing` decides when they are fetched; one task,
+/// the keeper's, fetches; requests that lack a key ask for it here and wait.
 final class IssuerKeys: Sendable {
   let rules: IssuerRules
-  /// Where tokens of this issuer are exchanged, when its discovery said so.
-  let tokenEndpoint = Mutex<DiscoveryDocument?>(nil)
 
   private struct State {
-    var keys: JWKSet?
-    /// On the monotonic clock; when keys were last had.
-    var hadAtMs: Int64 = 0
-    var beganAtMs = Int64.min
-    var isFetching = true
+    var ring: KeyRing
+    var discovery: DiscoveryDocument?
+    /// A fetch was begun for a request, and the keeper is to make it.
     var isDemanded = false
-    var hasLastFailed = false
     var waiters: [RemoteWaiter] = []
     var keeper: RemoteWaiter?
     var failure = "not fetched yet"
   }
 
-  /// What a request that lacks a key can do.
-  enum Demand {
-    /// Wait: the keys are being fetched.
-    case underWay
-    /// They were fetched a moment ago; the key is not among them.
-    case known
-    /// They can't be had.
-    case unavailable
-  }
-
-  /// Old keys are used for so long while the source is down.
-  private static let keptMs: Int64 = 24 * 3_600_000
-  /// Between two look-ups of unknown keys.
-  private static let demandEveryMs: Int64 = 30_000
-
-  private let state = Mutex(State())
+  private let state: Mutex<State>
   private let generations = Atomic<UInt64>(0)
 
-  init(_ rules: IssuerRules) { self.rules = rules }
+  init(_ rules: IssuerRules) {
+    self.rules = rules
+    state = Mutex(State(ring: KeyRing(refreshMs: rules.settings.jwksRefreshMs)))
+  }
 
-  /// Changes whenever the keys do: a token verified under another one is looked at again.
+  /// Changes whenever the keys do: a token verified under others is looked at again.
   var generation: UInt64 { generations.load(ordering: .acquiring) }
 
   /// The keys, or nil where there are none that may be used.
   var keys: JWKSet? {
-    let nowMs = Clock.monotonicNs() / 1_000_000
-    return state.withLock { $0.keys != nil && nowMs - $0.hadAtMs < Self.keptMs ? $0.keys : nil }
+    let nowMs = Self.nowMs()
+    return state.withLock { $0.ring.hasKeys(nowMs: nowMs) ? $0.ring.keys : nil }
   }
 
-  /// For readiness: what is the matter, nil when keys are there.
-  var trouble: String? { keys == nil ? state.withLock { $0.failure } : nil }
+  /// Where the issuer's metadata is, once it was had.
+  var discovery: DiscoveryDocument? { state.withLock { $0.discovery } }
 
-  /// Asks for keys, for a request that has none that fits; `waiter` is woken when a look-up ends.
-  func demand(_ waiter: RemoteWaiter) -> Demand {
-    let nowMs = Clock.monotonicNs() / 1_000_000
-    let (demand, keeper) = state.withLock { state -> (Demand, RemoteWaiter?) in
-      if state.isFetching || state.isDemanded {
-        state.waiters.append(waiter)
-        return (.underWay, nil)
-      }
-      // While they were never had the keeper tries by itself, at its own pace.
-      guard state.keys != nil else { return (.unavailable, nil) }
-      if nowMs - state.beganAtMs < Self.demandEveryMs {
-        return (state.hasLastFailed ? .unavailable : .known, nil)
-      }
-      state.isDemanded = true
+  /// For readiness: what is the matter, nil when keys are there.
+  var trouble: String? {
+    let nowMs = Self.nowMs()
+    return state.withLock { $0.ring.hasKeys(nowMs: nowMs) ? nil : $0.failure }
+  }
+
+  /// What a request can do that has found (`isKnown`) a fitting key or none. On `.fetch` the waiter
+  /// is woken when the fetch under way has ended.
+  func answer(isKnown: Bool, waiter: RemoteWaiter) -> KeyRing.Answer {
+    let nowMs = Self.nowMs()
+    let (answer, keeper) = state.withLock { state -> (KeyRing.Answer, RemoteWaiter?) in
+      let answer = state.ring.answer(isKnown: isKnown, nowMs: nowMs)
+      guard case .fetch = answer else { return (answer, nil) }
       state.waiters.append(waiter)
-      return (.underWay, state.keeper)
+      if state.ring.isFetching { return (answer, nil) }
+      state.ring.beginFetch(nowMs: nowMs, forUnknown: true)
+      state.isDemanded = true
+      return (answer, state.keeper)
     }
     keeper?.signal()
-    return demand
+    return answer
   }
 
   // For the keeper.
 
   func setKeeper(_ waiter: RemoteWaiter) { state.withLock { $0.keeper = waiter } }
 
-  var isDemanded: Bool { state.withLock { $0.isDemanded } }
-
-  var hasKeys: Bool { state.withLock { $0.keys != nil } }
-
-  func beginFetch() {
-    let nowMs = Clock.monotonicNs() / 1_000_000
-    state.withLock { state in
-      state.isFetching = true
-      state.isDemanded = false
-      state.beganAtMs = nowMs
+  /// Whether the keeper is to fetch now; and when it should look again where not.
+  func takeFetch() -> (isDue: Bool, nextAtMs: Int64) {
+    let nowMs = Self.nowMs()
+    return state.withLock { state in
+      if state.isDemanded {
+        state.isDemanded = false
+        return (true, nowMs)
+      }
+      guard state.ring.isFetchDue(nowMs: nowMs) else { return (false, state.ring.nextFetchAtMs) }
+      state.ring.beginFetch(nowMs: nowMs, forUnknown: false)
+      return (true, nowMs)
     }
   }
 
-  /// Takes what a look-up came to and wakes who waits for it.
+  func setDiscovery(_ document: DiscoveryDocument) { state.withLock { $0.discovery = document } }
+
+  /// Takes what a fetch brought, and wakes who waits for it.
   ///
-  /// - Returns: whether the keys changed.
-  @discardableResult
-  func endFetch(_ result: Result<JWKSet, KeyFetchFault>) -> Bool {
-    let nowMs = Clock.monotonicNs() / 1_000_000
+  /// - Returns: whether the keys are other ones now.
+  func endFetch(with keys: JWKSet) -> Bool {
+    let nowMs = Self.nowMs()
     let (waiters, hasChanged) = state.withLock { state -> ([RemoteWaiter], Bool) in
-      state.isFetching = false
+      let hasChanged = state.ring.keys.map { !$0.hasSameKeys(as: keys) } ?? true
+      state.ring.endFetch(with: keys, nowMs: nowMs)
       defer { state.waiters = [] }
-      switch result {
-      case .success(let keys):
-        let hasChanged = state.keys.map { !$0.hasSameKeys(as: keys) } ?? true
-        state.keys = keys
-        state.hadAtMs = nowMs
-        state.hasLastFailed = false
-        return (state.waiters, hasChanged)
-      case .failure(let fault):
-        state.hasLastFailed = true
-        state.failure = fault.text
-        return (state.waiters, false)
-      }
+      return (state.waiters, hasChanged)
     }
     if hasChanged { generations.add(1, ordering: .acquiringAndReleasing) }
     for waiter in waiters { waiter.signal() }
     return hasChanged
   }
-}
 
-/// Why an issuer's keys could not be had; for the log and for readiness.
-struct KeyFetchFault: Error {
-  let text: String
+  /// Notes that a fetch brought nothing, and wakes who waits for it.
+  ///
+  /// - Parameter text: for the log and for readiness.
+  func endFetchFailed(_ text: String) {
+    let nowMs = Self.nowMs()
+    let waiters = state.withLock { state in
+      state.ring.endFetchFailed(nowMs: nowMs)
+      state.failure = text
+      defer { state.waiters = [] }
+      return state.waiters
+    }
+    for waiter in waiters { waiter.signal() }
+  }
+
+  private static func nowMs() -> Int64 { Clock.monotonicNs() / 1_000_000 }
 }
 
 extension JWKSet {
   /// Whether both hold the same keys, in whatever order.
-  func hasSameKeys(as other: JWKSet) -> Bool {
+  fileprivate func hasSameKeys(as other: JWKSet) -> Bool {
     keys.count == other.keys.count && keys.allSatisfy { other.contains($0.thumbprint) }
   }
 }
