@@ -32,7 +32,7 @@ final class IssuerKeys: Sendable {
   /// The keys, or nil where there are none that may be used.
   var keys: JWKSet? {
     let nowMs = Self.nowMs()
-    return state.withLock { $0.ring.hasKeys(nowMs: nowMs) ? $0.ring.keys : nil }
+    return state.withLock { $0.ring.usableKeys(nowMs: nowMs) }
   }
 
   /// Where the issuer's metadata is, once it was had.
@@ -41,7 +41,7 @@ final class IssuerKeys: Sendable {
   /// For readiness: what is the matter, nil when keys are there.
   var trouble: String? {
     let nowMs = Self.nowMs()
-    return state.withLock { $0.ring.hasKeys(nowMs: nowMs) ? nil : $0.failure }
+    return state.withLock { $0.ring.usableKeys(nowMs: nowMs) != nil ? nil : $0.failure }
   }
 
   /// What a request can do that has found (`isKnown`) a fitting key or none. On `.fetch` the waiter
@@ -87,7 +87,7 @@ final class IssuerKeys: Sendable {
   func endFetch(with keys: JWKSet) -> Bool {
     let nowMs = Self.nowMs()
     let (waiters, hasChanged) = state.withLock { state -> ([RemoteWaiter], Bool) in
-      let hasChanged = state.ring.keys.map { !$0.hasSameKeys(as: keys) } ?? true
+      let hasChanged = state.ring.usableKeys(nowMs: nowMs).map { !$0.hasSameKeys(as: keys) } ?? true
       state.ring.endFetch(with: keys, nowMs: nowMs)
       defer { state.waiters = [] }
       return (state.waiters, hasChanged)

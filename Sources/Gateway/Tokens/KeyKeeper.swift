@@ -192,4 +192,9 @@ final class HTTPClients {
     pools[key] = pool
     return pool
   }
+
+  /// Closes idle connections that have ended or aged.
+  func sweep() {
+    for pool in pools.values { pool.sweep() }
+  }
 }
