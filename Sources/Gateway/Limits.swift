@@ -16,6 +16,13 @@ package enum Limits {
   static let tokenAnswerBytesMax = 256 << 10
   /// A token in a request; also bounded by `limits.headers`.
   static let tokenBytesMax = 16 << 10
+  /// Calls to issuers and token services: a connection is tried for so long, kept idle for so
+  /// long, and so many at most are kept and opened by one worker.
+  static let callConnectTimeoutMs: Int64 = 2_000
+  static let callIdleTimeoutMs: Int64 = 30_000
+  static let callIdleMax = 16
+  static let callConnectionsMax = 256
+  static let callResolveEveryMs: Int64 = 30_000
   /// Entries of a worker's own token cache, and entries searched for one token.
   static let workerTokens = 4_096
   static let workerTokenWays = 4

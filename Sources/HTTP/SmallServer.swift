@@ -29,8 +29,8 @@ package struct SmallAnswer: Sendable {
   package var content: [UInt8]
 
   package init(
-    _ status: Int, _ contentType: String = "text/plain; charset=utf-8", fields: [UInt8] = [],
-    _ content: [UInt8] = []
+    _ status: Int, _ content: [UInt8] = [], type contentType: String = "text/plain; charset=utf-8",
+    fields: [UInt8] = []
   ) {
     self.status = status
     self.contentType = contentType

@@ -137,7 +137,7 @@ package final class ListeningSocket {
       _ = try SystemError.check("setsockopt") { clinux_set_v6_only(raw) }
     }
     _ = try SystemError.check("listen \(address)") {
-      unsafe address.withKernelForm { unsafe bind(raw, $0, $1) }
+      unsafe address.withKernelForm { unsafe clinux_bind(raw, $0, $1) }
     }
     return descriptor
   }

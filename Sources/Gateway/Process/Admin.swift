@@ -28,7 +28,7 @@ struct Admin {
     switch String(decoding: request.path, as: UTF8.self) {
     case "/livez", "/readyz":
       guard isReading else {
-        return SmallAnswer(405, fields: text("Allow: GET, HEAD\r\n"), text("GET or HEAD only.\n"))
+        return SmallAnswer(405, text("GET or HEAD only.\n"), fields: text("Allow: GET, HEAD\r\n"))
       }
       return request.path.elementsEqual("/livez".utf8) ? SmallAnswer(200, text("ok\n")) : readiness()
     default: return SmallAnswer(404, text("Not found.\n"))

@@ -21,13 +21,15 @@ final class Engine {
   let idleTimeoutMs: Int64
   let bodyTimeoutMs: Int64
 
+  let clients: HTTPClients
   private let pools: [UpstreamPool]
   private let trusted: AddressRanges
   private var ids = RequestIDs()
 
   init(
     _ shared: SharedState, worker: Worker, index: Int, workers: Int, loop: EventLoop
-  ) {
+  ) throws(CryptoFault) {
+    let digester = try Digester()
     self.shared = shared
     self.loop = loop
     let configuration = shared.configuration
@@ -49,10 +51,13 @@ final class Engine {
     let builder = EngineBuilder(
       shared: shared, workers: workers, index: index, loop: loop, buffers: buffers)
     let upstreams = builder.upstreams()
-    let tokens = WorkerTokens(shared.tokens)
-    exchanges = TokenExchanges(tokens)
-    keyKeeper = KeyKeeper()
-    authenticator = Authenticator(tokens, keyKeeper: keyKeeper)
+    clients = HTTPClients(resolver: shared.resolver, buffers: buffers, loop: loop)
+    keyKeeper = KeyKeeper(shared.tokens, clients: clients, digester: digester, loop: loop)
+    authenticator = Authenticator(
+      shared.tokens, tokens: WorkerTokens(), digester: digester,
+      claims: configuration.accessLog?.claims ?? [])
+    exchanges = TokenExchanges(
+      shared.tokens, worker: worker, clients: clients, digester: digester, loop: loop)
     exchanger = Exchanger(exchanges)
     router = Router(builder.routes(upstreams, targets: exchanges))
     log = shared.logWriter.flatMap { writer in

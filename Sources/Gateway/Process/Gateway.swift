@@ -1,4 +1,5 @@
 import Crypto
+import Glibc
 import OAuth
 package import Reactor
 import Synchronization
@@ -7,7 +8,7 @@ import Wire
 /// Why a gateway did not start: nothing of it runs then.
 package enum StartFailure: Error {
   /// The configuration's files are wrong; each at its place.
-  case problems([ConfigProblem])
+  case problems([PlacedProblem])
   /// The system refused something.
   case system(String)
 }
@@ -23,7 +24,6 @@ package final class Gateway: Sendable {
   private let workers: [Worker]
   private let threads: [WorkerThread.Handle]
   private let logThread: WorkerThread.Handle?
-  private let drained = Atomic<Int>(0)
 
   /// Starts a gateway: loads its certificates, binds its addresses, and only when all of that
   /// worked starts its threads.
@@ -44,6 +44,11 @@ package final class Gateway: Sendable {
     } catch {
       throw .system("\(error)")
     }
+  }
+
+  /// Finds out whether a gateway would start as far as its files go.
+  package static func check(_ configuration: Configuration) throws(StartFailure) {
+    _ = try prepare(configuration, report: { _ in })
   }
 
   /// Loads what the configuration names on disk; `tollgate check` does this much and no more.
@@ -126,7 +131,11 @@ package final class Gateway: Sendable {
     if let literal = SocketAddress(literal: address.host.text, port: address.port) {
       return [literal]
     }
-    return try Resolver.ask(host: address.host.text, port: address.port)
+    do throws(Resolver.Failure) {
+      return try Resolver.resolve(address.host.text, port: address.port)
+    } catch {
+      throw SystemError(call: "resolve \(address.host.text): \(error.text)", code: EADDRNOTAVAIL)
+    }
   }
 
   // The end.

@@ -1,4 +1,4 @@
-import OAuth
+package import OAuth
 import Reactor
 import Wire
 
@@ -9,7 +9,7 @@ struct TLSMaterial {
   private(set) var upstreams: [TLSClientContext?] = []
   private(set) var issuers: [TLSClientContext?] = []
   private(set) var exchanges: [TLSClientContext?] = []
-  private(set) var problems: [ConfigProblem] = []
+  private(set) var problems: [PlacedProblem] = []
 
   private static let fileBytesMax = 1 << 20
 
@@ -72,13 +72,19 @@ struct TLSMaterial {
       return try Files.read(file.path, bytesMax: Self.fileBytesMax)
     } catch {
       problems.append(
-        ConfigProblem(
-          at: file.place, "can't read \(file.path): \(SystemError.text(of: error.code))"))
+        PlacedProblem(
+          place: file.place, text: "can't read \(file.path): \(SystemError.text(of: error.code))"))
       return nil
     }
   }
 
   private mutating func add(_ file: FileReference, _ fault: TLSConfigurationFault) {
-    problems.append(ConfigProblem(at: file.place, "\(file.path) \(fault.text)"))
+    problems.append(PlacedProblem(place: file.place, text: "\(file.path) \(fault.text)"))
   }
+}
+
+/// What is wrong with a thing that the routes file names, found after the file was read.
+package struct PlacedProblem: Sendable {
+  package let place: ConfigPlace
+  package let text: String
 }

@@ -1,3 +1,4 @@
+import Crypto
 import HTTP
 import Reactor
 import Wire
@@ -48,7 +49,14 @@ actor Worker {
 
   /// Begins to serve.
   func start(_ plan: WorkerPlan) {
-    let engine = Engine(shared, worker: self, index: index, workers: plan.workers, loop: loop)
+    let engine: Engine
+    do throws(CryptoFault) {
+      engine = try Engine(shared, worker: self, index: index, workers: plan.workers, loop: loop)
+    } catch {
+      // `prepare` has made a digester before: this is a machine without memory.
+      shared.report("worker \(index) can't start: \(error)")
+      return
+    }
     self.engine = engine
     for (index, bound) in plan.listeners.enumerated() {
       loop.spawn { await self.accept(at: bound, .listener(index)) }
@@ -76,14 +84,12 @@ actor Worker {
     while true {
       _ = await waiter.wait(untilMs: loop.nowMs + Limits.trimEveryMs)
       engine?.buffers.trim()
+      engine?.clients.sweep()
     }
   }
 
   /// Runs an exchange that belongs to none of the callers who wait for it.
   func perform(_ flight: ExchangeFlight) async { await engine?.exchanges.perform(flight) }
-
-  /// Fetches an issuer's keys now.
-  func fetchKeys(_ issuer: Int) async { await engine?.keyKeeper.fetch(issuer) }
 
   // Connections.
 

@@ -33,6 +33,12 @@ final class Route {
     let realm: String?
     let admission: RouteAccess.Admission
     let onward: Onward
+
+    /// Whether a token is exchanged here: it then ends without any skew.
+    var isExchanging: Bool {
+      if case .exchanged = onward { return true }
+      return false
+    }
   }
 
   enum Onward {

@@ -48,6 +48,15 @@ extension Engine {
     }
   }
 
+  /// Turns away a connection that is one too many, with an answer that costs little.
+  func shed(_ connection: ServerConnection, from listener: Listener) async {
+    let peer = Peer(address: [], isTrusted: false)
+    let request = Request(connection, listener: listener, peer: peer)
+    request.reset(startedNs: Clock.monotonicNs())
+    await refuseHead(Refusal(.overloaded, retryAfter: 1), request)
+    await connection.close()
+  }
+
   /// What must be known of a request before anything is decided: who sent it, its id, its path in
   /// the form that is matched.
   private func begin(_ request: Request) throws(Refusal) {

@@ -81,10 +81,11 @@ struct FieldNameTable {
     var name: FieldName
   }
 
-  private var slots: InlineArray<256, Slot>
+  /// 256; an array, because a table held in place would be copied wherever it is used.
+  private var slots: [Slot]
 
   private init() {
-    slots = InlineArray(repeating: Slot(words: (0, 0, 0, 0), name: .other))
+    slots = Array(repeating: Slot(words: (0, 0, 0, 0), name: .other), count: 256)
     for name in FieldName.allCases where name != .other && !name.isFamily {
       let spelling = Array(name.spelling.utf8)
       let scanned = ScannedName(in: spelling.span, from: 0, to: spelling.count)

@@ -107,20 +107,23 @@ package struct Authority: Sendable, Hashable {
       guard !isHexadecimal else { throw .hostInvalid }
       return .name
     }
-    guard IPv4Text.parse(host) != nil else { throw .hostInvalid }
+    guard IPAddress(host) != nil else { throw .hostInvalid }
     return .ipv4
   }
 
   private mutating func parseIPv6(_ bytes: Span<UInt8>) throws(Fault) -> Int {
     var close = 1
     while close < bytes.count, bytes[close] != UInt8(ascii: "]") { close += 1 }
-    guard close < bytes.count, let address = IPv6Text.parse(bytes.extracting(1..<close)) else {
-      throw Self.hasAt(bytes) ? .userInfo : .hostInvalid
-    }
-    kind = .ipv6
-    host.append(UInt8(ascii: "["))
-    IPv6Text.append(address, to: &host)
-    host.append(UInt8(ascii: "]"))
+    // Brackets are for what has colons: "[127.0.0.1]" is nobody's spelling.
+    guard close < bytes.count, Self.has(UInt8(ascii: ":"), bytes.extracting(1..<close)),
+      let address = IPAddress(bytes.extracting(1..<close))
+    else { throw Self.hasAt(bytes) ? .userInfo : .hostInvalid }
+    // A mapped address is the IPv4 address that it leads to.
+    kind = address.isV6 ? .ipv6 : .ipv4
+    let text = address.description.utf8
+    if address.isV6 { host.append(UInt8(ascii: "[")) }
+    host.append(contentsOf: text)
+    if address.isV6 { host.append(UInt8(ascii: "]")) }
     return close + 1
   }
 
@@ -138,8 +141,10 @@ package struct Authority: Sendable, Hashable {
     return port
   }
 
-  private static func hasAt(_ bytes: Span<UInt8>) -> Bool {
-    for index in 0..<bytes.count where bytes[index] == UInt8(ascii: "@") { return true }
+  private static func hasAt(_ bytes: Span<UInt8>) -> Bool { has(UInt8(ascii: "@"), bytes) }
+
+  private static func has(_ byte: UInt8, _ bytes: Span<UInt8>) -> Bool {
+    for index in 0..<bytes.count where bytes[index] == byte { return true }
     return false
   }
 }

@@ -11,6 +11,7 @@ package enum Base64URL {
 
   package static func encode(_ bytes: Span<UInt8>) -> [UInt8] {
     var text: [UInt8] = []
+    text.reserveCapacity(bytes.count / 3 * 4 + 4)
     append(bytes, to: &text)
     return text
   }
@@ -18,7 +19,7 @@ package enum Base64URL {
   package static func encode(_ bytes: [UInt8]) -> [UInt8] { encode(bytes.span) }
 
   package static func append(_ bytes: Span<UInt8>, to target: inout [UInt8]) {
-    Base64Digits.append(bytes, last: (UInt8(ascii: "-"), UInt8(ascii: "_")), to: &target)
+    Base64Digits.append(bytes, digits: Base64Digits.urlDigits, to: &target)
   }
 }
 
@@ -36,6 +37,7 @@ package enum Base64 {
 
   package static func encode(_ bytes: Span<UInt8>) -> [UInt8] {
     var text: [UInt8] = []
+    text.reserveCapacity(bytes.count / 3 * 4 + 4)
     append(bytes, to: &text)
     return text
   }
@@ -43,34 +45,27 @@ package enum Base64 {
   package static func encode(_ bytes: [UInt8]) -> [UInt8] { encode(bytes.span) }
 
   package static func append(_ bytes: Span<UInt8>, to target: inout [UInt8]) {
-    Base64Digits.append(bytes, last: (UInt8(ascii: "+"), UInt8(ascii: "/")), to: &target)
+    Base64Digits.append(bytes, digits: Base64Digits.digits, to: &target)
     for _ in 0..<((3 - bytes.count % 3) % 3) { target.append(UInt8(ascii: "=")) }
   }
 }
 
-/// What the two alphabets share: all but their last two digits, and the arithmetic.
+/// The two alphabets, and the arithmetic that they share.
 private enum Base64Digits {
-  static let values = makeValues(UInt8(ascii: "+"), UInt8(ascii: "/"))
-  static let urlValues = makeValues(UInt8(ascii: "-"), UInt8(ascii: "_"))
+  static let digits = Array(
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
+  static let urlDigits = Array(digits.dropLast(2)) + Array("-_".utf8)
+  static let values = makeValues(of: digits)
+  static let urlValues = makeValues(of: urlDigits)
 
   /// For each byte the digit's value, or 64 for no digit.
-  private static func makeValues(_ plus: UInt8, _ slash: UInt8) -> InlineArray<256, UInt8> {
-    var table = InlineArray<256, UInt8>(repeating: 64)
-    for value: UInt8 in 0..<64 { table[Int(digit(value, plus, slash))] = value }
-    return table
+  private static func makeValues(of digits: [UInt8]) -> [UInt8] {
+    var values = [UInt8](repeating: 64, count: 256)
+    for (value, digit) in digits.enumerated() { values[Int(digit)] = UInt8(value) }
+    return values
   }
 
-  private static func digit(_ value: UInt8, _ plus: UInt8, _ slash: UInt8) -> UInt8 {
-    switch value {
-    case 0..<26: UInt8(ascii: "A") &+ value
-    case 26..<52: UInt8(ascii: "a") &+ value &- 26
-    case 52..<62: UInt8(ascii: "0") &+ value &- 52
-    case 62: plus
-    default: slash
-    }
-  }
-
-  static func decode(_ text: Span<UInt8>, table: InlineArray<256, UInt8>) -> [UInt8]? {
+  static func decode(_ text: Span<UInt8>, table: [UInt8]) -> [UInt8]? {
     let tail = text.count % 4
     // Six bits are no byte.
     guard tail != 1 else { return nil }
@@ -102,21 +97,22 @@ private enum Base64Digits {
     return bytes
   }
 
-  static func append(
-    _ bytes: Span<UInt8>, last: (plus: UInt8, slash: UInt8), to target: inout [UInt8]
-  ) {
-    target.reserveCapacity(target.count + bytes.count / 3 * 4 + 4)
+  static func append(_ bytes: Span<UInt8>, digits: [UInt8], to target: inout [UInt8]) {
+    let tail = bytes.count % 3
+    let whole = bytes.count - tail
     var index = 0
-    while index < bytes.count {
-      let left = bytes.count - index
-      let a = bytes[index]
-      let b = left > 1 ? bytes[index + 1] : 0
-      let c = left > 2 ? bytes[index + 2] : 0
-      target.append(digit(a >> 2, last.plus, last.slash))
-      target.append(digit((a << 4 | b >> 4) & 63, last.plus, last.slash))
-      if left > 1 { target.append(digit((b << 2 | c >> 6) & 63, last.plus, last.slash)) }
-      if left > 2 { target.append(digit(c & 63, last.plus, last.slash)) }
-      index += 3
+    while index < whole {
+      let three = bytes.extracting(index..<(index &+ 3))
+      target.append(digits[Int(three[0] >> 2)])
+      target.append(digits[Int((three[0] << 4 | three[1] >> 4) & 63)])
+      target.append(digits[Int((three[1] << 2 | three[2] >> 6) & 63)])
+      target.append(digits[Int(three[2] & 63)])
+      index &+= 3
     }
+    guard tail > 0 else { return }
+    let second = tail == 2 ? bytes[whole + 1] : 0
+    target.append(digits[Int(bytes[whole] >> 2)])
+    target.append(digits[Int((bytes[whole] << 4 | second >> 4) & 63)])
+    if tail == 2 { target.append(digits[Int(second << 2 & 63)]) }
   }
 }

@@ -2,7 +2,6 @@
 package enum Hex {
   /// Appends two digits for each byte.
   package static func append(_ bytes: Span<UInt8>, to target: inout [UInt8]) {
-    target.reserveCapacity(target.count + 2 * bytes.count)
     for index in 0..<bytes.count {
       target.append(digit(bytes[index] >> 4))
       target.append(digit(bytes[index] & 15))
@@ -12,19 +11,9 @@ package enum Hex {
   /// Two digits for each byte.
   package static func encode(_ bytes: Span<UInt8>) -> [UInt8] {
     var text: [UInt8] = []
+    text.reserveCapacity(2 * bytes.count)
     append(bytes, to: &text)
     return text
-  }
-
-  /// Appends the number without leading zeros.
-  package static func append<Number: FixedWidthInteger & UnsignedInteger>(
-    _ number: Number, to target: inout [UInt8]
-  ) {
-    var shift = max(0, (Number.bitWidth - number.leadingZeroBitCount - 1) / 4 * 4)
-    while shift >= 0 {
-      target.append(digit(UInt8(truncatingIfNeeded: number >> Number(shift)) & 15))
-      shift -= 4
-    }
   }
 
   /// The bytes that pairs of digits in either case stand for; nil for anything else.
