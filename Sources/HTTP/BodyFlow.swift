@@ -42,7 +42,7 @@ package struct BodyFlow {
   private let framing: OutgoingFraming
   /// Bytes at the source's front that stay: the head.
   private let pinned: Int
-  private let byteLimit: UInt64
+  private var byteLimit: UInt64
   private var cursor: Int
   /// Content found in the source and not yet moved.
   private var found = 0..<0
@@ -63,6 +63,9 @@ package struct BodyFlow {
     cursor = pinned
     isDone = decoder.isDone
   }
+
+  /// Bounds the content; to be called before any is moved.
+  package mutating func limit(toBytes limit: UInt64) { byteLimit = limit }
 
   /// Whether the source's end is the content's end.
   package var endsWithConnection: Bool { decoder.endsWithConnection }
@@ -99,13 +102,12 @@ package struct BodyFlow {
         cursor = pinned
         return .needsSource
       case .end(let consumed):
+        cursor = consumed
         // The last chunk and its trailers go in one piece.
         guard framing != .chunked || target.room >= Self.chunkOverhead + decoder.trailers.byteCount
         else { return .needsRoom }
-        cursor = consumed
         finish(target)
       }
-      if found.isEmpty, decoder.isDone, !isChunked { finish(target) }
     }
     return .done
   }
@@ -115,13 +117,11 @@ package struct BodyFlow {
     if endsWithConnection { finish(target) }
   }
 
-  private var isChunked: Bool { decoder.isChunked }
-
   private mutating func finish(_ target: Buffer) {
     isDone = true
     guard framing == .chunked else { return }
     target.append("0\r\n")
-    decoder.trailers.write(to: target)
+    target.append(decoder.trailers.bytes)
     target.append("\r\n")
   }
 

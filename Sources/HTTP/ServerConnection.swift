@@ -51,6 +51,8 @@ package final class ServerConnection {
   package private(set) var bytesRead: UInt64 = 0
   package private(set) var bytesWritten: UInt64 = 0
 
+  /// The connection was broken off; nothing more can be done with it.
+  package private(set) var isAborted = false
   /// Whether the last connection to a server had been used before, and whether a byte of the
   /// request was written to it: what decides about sending again.
   package var lastUpstreamWasReused = false
@@ -85,6 +87,7 @@ package final class ServerConnection {
     while true {
       if !received.isEmpty {
         isIdle = false
+        let received = received
         do throws(RequestFault) {
           if case .complete = try parser.parse(received.readable, into: &head) {
             hasServed = true
@@ -223,6 +226,47 @@ package final class ServerConnection {
     outbound = buffers.none
   }
 
+  /// Reads the rest of the request's content and drops it, so that the connection can be kept.
+  ///
+  /// - Returns: false when there is more than `bytesMax`, or it does not come.
+  package func dropContent(bytesMax: UInt64, stallMs: Int64) async -> Bool {
+    let sink = buffers.take()
+    defer { buffers.give(sink) }
+    let startCount = content.byteCount
+    while content.byteCount - startCount <= bytesMax {
+      let progress: BodyFlow.Progress
+      do throws(BodyFault) {
+        progress = try content.move(from: received, to: sink)
+      } catch {
+        return false
+      }
+      sink.removeAll()
+      switch progress {
+      case .done: return true
+      case .needsRoom: continue
+      case .needsSource:
+        switch readContent() {
+        case .bytes: continue
+        case .wouldBlock:
+          let isSignalled = await waiter.wait(untilMs: waiter.loop.nowMs + stallMs)
+          if !isSignalled { return false }
+        case .ended, .failed: return false
+        }
+      }
+    }
+    return false
+  }
+
+  /// Forgets the head of a request that could not be read.
+  package func forgetHead() { head = RequestHead() }
+
+  /// Ends a connection on which nothing is outstanding.
+  package func finish() {
+    stream.shutDown()
+    releaseOutbound()
+    releaseReceived()
+  }
+
   /// Closes the connection so that the caller gets the whole answer: what it still sends is read
   /// and dropped for a while, because a close with unread bytes makes the kernel reset the
   /// connection and the answer may be lost with it (RFC 9112 §9.6).
@@ -250,6 +294,7 @@ package final class ServerConnection {
 
   /// Breaks the connection off: the caller sees a reset and can't take what it has for whole.
   package func abort() {
+    isAborted = true
     stream.socket.resetOnClose()
     releaseOutbound()
     releaseReceived()

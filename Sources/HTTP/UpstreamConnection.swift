@@ -74,6 +74,7 @@ package final class UpstreamConnection {
     while true {
       if !received.isEmpty {
         hasAnswerBytes = true
+        let received = received
         do throws(ResponseFault) {
           if case .complete = try parser.parse(received.readable, answering: method, into: &head) {
             return .complete

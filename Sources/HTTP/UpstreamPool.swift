@@ -152,18 +152,23 @@ package final class UpstreamPool {
     while !isClosed {
       let oldest = idle.first?.idleSinceMs
       _ = await idleWaiter.wait(untilMs: oldest.map { $0 + settings.idleTimeoutMs } ?? .max)
-      let expiredMs = loop.nowMs - settings.idleTimeoutMs
-      var kept: [UpstreamConnection] = []
-      kept.reserveCapacity(idle.count)
-      for connection in idle {
-        if connection.idleSinceMs > expiredMs, connection.stream.isQuiet() {
-          kept.append(connection)
-        } else {
-          drop(connection)
-        }
-      }
-      idle = kept
+      sweep()
     }
+  }
+
+  /// Closes idle connections that have ended or aged.
+  package func sweep() {
+    let expiredMs = loop.nowMs - settings.idleTimeoutMs
+    var kept: [UpstreamConnection] = []
+    kept.reserveCapacity(idle.count)
+    for connection in idle {
+      if connection.idleSinceMs > expiredMs, connection.stream.isQuiet() {
+        kept.append(connection)
+      } else {
+        drop(connection)
+      }
+    }
+    idle = kept
   }
 
   /// Closes what is idle and keeps nothing from now on.

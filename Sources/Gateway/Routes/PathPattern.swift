@@ -32,6 +32,14 @@ package struct PathPattern: Sendable {
   package let text: String
   package let segments: [Segment]
 
+  /// The empty path alone.
+  static let root = PathPattern(text: "/", segments: [])
+
+  private init(text: String, segments: [Segment]) {
+    self.text = text
+    self.segments = segments
+  }
+
   package init(_ text: UTF8Text) throws(Fault) {
     self.text = text.string
     guard text.bytes.first == UInt8(ascii: "/") else { throw .notAbsolute }

@@ -41,11 +41,17 @@ enum AnswerWriter {
     if runStart >= 0 { out.append(received.slice(runStart..<(head.byteCount - 2))) }
     switch framing {
     case .chunked: out.append("Transfer-Encoding: chunked\r\n")
-    case .length, .none:
-      // Of an answer to HEAD, or a 304, it says how long the content would be.
-      if let length = head.contentLength {
+    case .length:
+      if case .length(let count) = head.framing {
         out.append("Content-Length: ")
-        out.append(decimal: length)
+        out.append(decimal: count)
+        out.append("\r\n")
+      }
+    case .none:
+      // Of an answer to HEAD, or a 304, it says how long the content would be.
+      if head.status != 204, let length = head.first(.contentLength) {
+        out.append("Content-Length: ")
+        out.append(received.slice(length.value))
         out.append("\r\n")
       }
     case .untilClose: break
@@ -73,7 +79,7 @@ enum AnswerWriter {
   }
 
   private static func writeStatusLine(
-    _ status: Int, phrase: Span<UInt8>, to out: Buffer
+    _ status: UInt16, phrase: Span<UInt8>, to out: Buffer
   ) {
     out.append("HTTP/1.1 ")
     out.append(decimal: UInt64(status))

@@ -303,7 +303,7 @@ enum Forwarder {
       case .complete: break
       }
       movedAtMs = loop.nowMs
-      let status = upstream.head.status
+      let status = Int(upstream.head.status)
       if status < 200 { return receiveInterim(status) }
       request.record.firstByteNs = Clock.monotonicNs() - sentNs
       request.record.upstreamStatus = status

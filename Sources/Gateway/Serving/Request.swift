@@ -47,7 +47,7 @@ final class Request {
   func bytes(_ range: Range<Int>) -> [UInt8] {
     let buffer = connection.received
     let span = buffer.slice(range)
-    return [UInt8](unsafeUninitializedCopy: span)
+    return [UInt8](copying: span)
   }
 }
 
@@ -74,11 +74,10 @@ final class Listener {
   }
 }
 
-extension [UInt8] {
-  /// A copy of a span's bytes.
-  init(unsafeUninitializedCopy span: Span<UInt8>) {
-    self.init(capacity: span.count) { output in
-      for index in 0..<span.count { output.append(span[index]) }
-    }
+extension NormalisedPath {
+  /// The path that goes on: the one that was matched, with its empty segments where the route
+  /// keeps them.
+  func forwarded(_ rules: PathRules) -> [UInt8] {
+    rules.emptySegments == .keep ? unmerged ?? merged : merged
   }
 }

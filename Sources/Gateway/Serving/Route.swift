@@ -33,6 +33,12 @@ final class Route {
     let realm: String?
     let admission: RouteAccess.Admission
     let onward: Onward
+
+    /// Whether a token is exchanged here: it then ends without any skew.
+    var isExchanging: Bool {
+      if case .exchanged = onward { return true }
+      return false
+    }
   }
 
   enum Onward {
@@ -76,6 +82,12 @@ final class Route {
       FieldNameKey(condition.name.bytes).map { ($0, condition.value.bytes) }
     }
     port = settings.match.host.port
+  }
+
+  /// The realm of this route's challenges, where it has one of its own.
+  var realm: String? {
+    guard case .checked(let check) = access else { return nil }
+    return check.realm
   }
 
   /// How much more than another route of the same pattern this one asks for: who asks for more is

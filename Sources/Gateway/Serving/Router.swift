@@ -1,4 +1,5 @@
 import HTTP
+import Reactor
 import Wire
 
 /// Finds the route of a request: the most specific path within the most specific host that has
@@ -46,7 +47,8 @@ final class Router {
   }
 
   private func candidates(for request: Request, ignoringCase: Bool) -> [Int]? {
-    let path = request.path.merged.span
+    let merged = request.path.merged
+    let path = merged.span
     func accept(_ indexes: [Int]) -> Bool {
       indexes.contains { index in
         (!ignoringCase || routes[index].settings.pathRules.ignoreCase)
