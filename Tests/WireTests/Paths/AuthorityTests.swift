@@ -62,31 +62,18 @@ struct AuthorityTests {
     #expect(try !authority("a").isSame(as: authority("b"), defaultPort: 80))
   }
 
+  @Test func `has the host that a routes file's name has`() throws {
+    for text in ["[::1]:8080", "127.0.0.1", "A.b.", "[::ffff:1.2.3.4]"] {
+      let authority = try Authority(Array(text.utf8))
+      let bare = text.split(separator: "]")[0].drop { $0 == "[" }
+      #expect(HostName(Array(bare.utf8))?.text == String(decoding: authority.host, as: UTF8.self))
+    }
+  }
+
   @Test func `leaves the default port out`() throws {
     var text: [UInt8] = []
     try Authority(Array("a:443".utf8)).append(to: &text, omitting: 443)
     try Authority(Array(":b:80".utf8.dropFirst())).append(to: &text, omitting: 443)
     #expect(text.elementsEqual("ab:80".utf8))
-  }
-}
-
-struct HostPatternTests {
-  @Test(arguments: [
-    ("a.b", "a.b", true), ("A.B.", "a.b", true), ("a.b", "xa.b", false), ("a.b", "x.a.b", false),
-    ("*.a.b", "x.a.b", true), ("*.A.b", "x.a.b", true), ("*.a.b", "a.b", false),
-    ("*.a.b", ".a.b", false), ("*.a.b", "x.y.a.b", false), ("*.a.b", "xa.b", false),
-    ("[::1]", "[::1]", true), ("127.0.0.1", "127.0.0.1", true),
-  ])
-  func `matches a host or exactly one label more`(
-    _ pattern: String, _ host: String, _ expected: Bool
-  ) {
-    #expect(HostPattern(Array(pattern.utf8))?.matches(Array(host.utf8)) == expected)
-  }
-
-  @Test(arguments: [
-    "", "*", "*.", "a.*", "*a.b", "*.*.a", "a:80", "*.a:80", "*.127.0.0.1", "*.[::1]", "a b",
-  ])
-  func `refuses what is no pattern`(_ text: String) {
-    #expect(HostPattern(Array(text.utf8)) == nil)
   }
 }
