@@ -1,0 +1,168 @@
+import OAuth
+import Wire
+
+extension RouteAction {
+  /// Reads `forward` or `respond`: exactly one of them.
+  static func read(_ object: inout ObjectReader, _ context: RouteContext) -> RouteAction? {
+    object.later("redirect", "another address for the caller")
+    let given = ["forward", "respond", "redirect"].filter { object.has($0) }
+    let forward = object.optional(
+      "forward", .object { ForwardSettings.read(&$0, context) }, "to a service")
+    let respond = object.optional("respond", .object(FixedResponse.read), "the gateway's own")
+    if given.isEmpty {
+      object.refuseMissing("forward", "where requests go on to, or \"respond\"")
+    } else if given.count > 1 {
+      object.reportAtName(given[1], "a route has either \"\(given[0])\" or \"\(given[1])\"")
+    }
+    if let forward { return .forward(forward) }
+    return respond.map { .respond($0) }
+  }
+}
+
+/// The upstreams that routes describe themselves, by a URL: one for each.
+final class URLUpstreams {
+  private let firstIndex: Int
+  private(set) var upstreams: [UpstreamSettings] = []
+
+  /// - Parameter firstIndex: how many upstreams have a name.
+  init(firstIndex: Int) {
+    self.firstIndex = firstIndex
+  }
+
+  /// The index among all upstreams.
+  func index(of origin: HTTPOrigin, at place: ConfigPlace) -> Int {
+    let name = origin.description
+    if let index = upstreams.firstIndex(where: { $0.name == name }) { return firstIndex + index }
+    let server = UpstreamSettings.Server(origin: origin, place: place)
+    upstreams.append(.standard(name: name, servers: [server], place: place))
+    return firstIndex + upstreams.count - 1
+  }
+}
+
+extension ForwardSettings {
+  fileprivate static func read(
+    _ object: inout ObjectReader, _ context: RouteContext
+  ) -> ForwardSettings? {
+    let upstream = object.required(
+      "to", .forwardTarget(context), "an upstream's name, or a URL")
+    object.later("path", taking: hasOnlyEmptyTexts, "prefixes taken away and put on")
+    object.later("headers", taking: changesNothing, "fields of the request")
+    object.later("responseHeaders", taking: changesNothing, "fields of the answer")
+    object.later("upgrade", default: .array([]), "protocols that take over a connection")
+    let timeoutMs = object.optional(
+      "timeout", .duration(0...Milliseconds.day), default: 30 * Milliseconds.second,
+      "until the answer's head; \"0s\": none")
+    let host = object.optional(
+      "host", .hostPolicy, default: HostPolicy.upstream, "what Host says to the service")
+    let idleTimeoutMs = object.optional(
+      "idleTimeout", .duration(1...Milliseconds.day), default: Milliseconds.minute,
+      "between bytes of an answer")
+    let retries = object.optional("retries", .integer(0...10), default: 1, "sent again")
+    let via = object.optional("via", .bool, default: true, "whether Via is sent")
+    guard let upstream else { return nil }
+    return ForwardSettings(
+      upstream: upstream, host: host, timeoutMs: timeoutMs == 0 ? nil : timeoutMs,
+      idleTimeoutMs: idleTimeoutMs, retries: retries, via: via)
+  }
+
+  /// A prefix to strip that the route's path does not have: never could it be stripped.
+  static func refuseStrangePrefix(in route: ObjectReader, _ path: PathPattern) {
+    guard let member = route.setting.node.members?.first(where: { $0.name == "forward" })
+    else { return }
+    let forward = route.setting.member(member)
+    guard let rules = forward.node.members?.first(where: { $0.name == "path" }) else { return }
+    let section = forward.member(rules)
+    guard let prefix = section.node.members?.first(where: { $0.name == "stripPrefix" }),
+      let text = prefix.node.string, !text.isEmpty
+    else { return }
+    let stripped = try? PathPattern(text).segments
+    if stripped.map({ path.segments.starts(with: $0) }) != true {
+      section.member(prefix).refuse("match.path does not begin with this prefix")
+    }
+  }
+
+  private static func hasOnlyEmptyTexts(_ node: JSONNode) -> Bool {
+    node.members?.allSatisfy {
+      ($0.name == "stripPrefix" || $0.name == "addPrefix") && $0.node.string == ""
+    } ?? false
+  }
+
+  private static func changesNothing(_ node: JSONNode) -> Bool {
+    node.members?.allSatisfy {
+      $0.name == "set" && $0.node.members?.isEmpty == true
+        || $0.name == "remove" && $0.node.elements?.isEmpty == true
+    } ?? false
+  }
+}
+
+extension Kind where Value == Int {
+  /// What `forward.to` names, as an index among all upstreams.
+  fileprivate static func forwardTarget(_ context: RouteContext) -> Kind {
+    Kind { setting in
+      guard let text = Kind<UTF8Text>.text.read(setting) else { return nil }
+      guard text.string.contains("://") else { return context.upstreams.index(of: setting) }
+      return Kind<HTTPOrigin>.origin.read(setting).map {
+        context.urlUpstreams.index(of: $0, at: setting.place)
+      }
+    }
+  }
+}
+
+extension Kind where Value == ForwardSettings.HostPolicy {
+  fileprivate static var hostPolicy: Kind {
+    Kind { setting in
+      guard let text = Kind<UTF8Text>.text.read(setting) else { return nil }
+      if text == "upstream" { return .upstream }
+      if text == "preserve" { return .preserve }
+      let isHost = HostAndPort.split(text.bytes).map { host, port in
+        HostName(host) != nil && (port.map { HostAndPort.port($0) != nil } ?? true)
+      }
+      guard isHost == true else {
+        return setting.refused("expected \"upstream\", \"preserve\" or a host")
+      }
+      let known = ["upstream", "preserve"]
+      if !text.bytes.contains(UInt8(ascii: ".")),
+        let nearest = Spelling.nearest(to: text.string, among: known)
+      {
+        return setting.refused("a host's name that looks misspelled", suggestion: nearest)
+      }
+      return .literal(text.string)
+    }
+  }
+}
+
+extension FixedResponse {
+  fileprivate static func read(_ object: inout ObjectReader) -> FixedResponse? {
+    let status = object.optional("status", .integer(200...599), default: 200, "of the answer")
+    let headers = object.optional(
+      "headers", .entries(header), default: [], "of the answer")
+    let body = object.optional("body", .anyText, default: "", "of the answer")
+    // RFC 9110 §15.3.5, §15.3.6 and §15.4.5: none of these has content.
+    if [204, 205, 304].contains(status), !body.isEmpty {
+      object.reportAtName("body", "an answer with status \(status) has no body")
+    }
+    return FixedResponse(status: status, headers: headers, body: body.bytes)
+  }
+
+  /// What the gateway writes itself.
+  private static let owned: Set<String> = [
+    "connection", "content-length", "keep-alive", "proxy-connection", "te", "trailer",
+    "transfer-encoding", "upgrade", "date", "www-authenticate",
+  ]
+
+  private static func header(
+    name: Setting, _ value: Setting
+  ) -> (name: UTF8Text, value: UTF8Text)? {
+    guard let field = name.node.string, FieldText.isToken(field) else {
+      return name.refused("not a header's name")
+    }
+    if owned.contains(field.string.lowercased()) {
+      return name.refused("the gateway sets this field itself")
+    }
+    guard let text = Kind<UTF8Text>.anyText.read(value) else { return nil }
+    guard FieldText.isValue(text) else {
+      return value.refused("not a header's value: no control characters, no space at its ends")
+    }
+    return (field, text)
+  }
+}

@@ -1,0 +1,47 @@
+import Wire
+
+/// A value in one spelling, for digests: members by name, no layout, no comments, no secrets.
+enum CanonicalJSON {
+  /// - Parameter hidden: the ranges of values that must not take part.
+  static func bytes(of node: JSONNode, hiding hidden: [Range<Int>]) -> [UInt8] {
+    var bytes: [UInt8] = []
+    append(node, hiding: Set(hidden), to: &bytes)
+    return bytes
+  }
+
+  private static func append(
+    _ node: JSONNode, hiding hidden: Set<Range<Int>>, to bytes: inout [UInt8]
+  ) {
+    if hidden.contains(node.range) {
+      JSONWriter.appendString("‹redacted›", to: &bytes)
+      return
+    }
+    switch node.value {
+    case .null: bytes.append(contentsOf: "null".utf8)
+    case .bool(let value): JSONWriter.appendBool(value, to: &bytes)
+    case .number(let number):
+      if let integer = number.integer {
+        JSONWriter.appendInteger(integer, to: &bytes)
+      } else {
+        bytes.append(contentsOf: number.text.bytes)
+      }
+    case .string(let text): JSONWriter.appendString(text, to: &bytes)
+    case .array(let nodes):
+      bytes.append(UInt8(ascii: "["))
+      for (index, node) in nodes.enumerated() {
+        if index > 0 { bytes.append(UInt8(ascii: ",")) }
+        append(node, hiding: hidden, to: &bytes)
+      }
+      bytes.append(UInt8(ascii: "]"))
+    case .object(let members):
+      bytes.append(UInt8(ascii: "{"))
+      for (index, member) in members.sorted(by: { $0.name < $1.name }).enumerated() {
+        if index > 0 { bytes.append(UInt8(ascii: ",")) }
+        JSONWriter.appendString(member.name, to: &bytes)
+        bytes.append(UInt8(ascii: ":"))
+        append(member.node, hiding: hidden, to: &bytes)
+      }
+      bytes.append(UInt8(ascii: "}"))
+    }
+  }
+}

@@ -1,0 +1,109 @@
+package import OAuth
+package import Wire
+
+/// A routes file as one immutable value: what ROUTES.md says, every default filled in, every name
+/// resolved to an index, nothing left to validate but what needs the disk, the network or OpenSSL.
+package struct Configuration: Sendable {
+  package let workers: Workers
+  /// Never empty.
+  package let listeners: [ListenerSettings]
+  package let trustedProxies: AddressRanges
+  package let limits: LimitSettings
+  package let shutdown: ShutdownSettings
+  /// In the file's order, as are the other lists.
+  package let issuers: [IssuerSettings]
+  package let exchanges: [ExchangeSettings]
+  /// Those of the file, then one for each URL that a route forwards to.
+  package let upstreams: [UpstreamSettings]
+  package let routes: [RouteSettings]
+  /// nil: off.
+  package let accessLog: AccessLogSettings?
+  /// nil: off.
+  package let admin: AdminSettings?
+  /// What the configuration's digest is taken over: the file's content without its comments,
+  /// layout and secrets.
+  package let digestInput: [UInt8]
+
+  package enum Workers: Hashable, Sendable {
+    /// As many as the CPUs that this process may use.
+    case automatic
+    case fixed(Int)
+  }
+}
+
+/// How the gateway ends.
+package struct ShutdownSettings: Hashable, Sendable {
+  /// Still accepting, readiness already failing.
+  package let delayMs: Int64
+  /// For requests under way, after `delayMs`.
+  package let graceMs: Int64
+}
+
+/// `limits`: of the whole process, all workers together.
+package struct LimitSettings: Hashable, Sendable {
+  package let requestLineBytesMax: Int
+  package let headersBytesMax: Int
+  package let headerCountMax: Int
+  package let bodyBytesMax: Int
+  package let headerTimeoutMs: Int64
+  /// The longest pause in a body.
+  package let bodyTimeoutMs: Int64
+  package let idleTimeoutMs: Int64
+  package let tlsHandshakeTimeoutMs: Int64
+  package let connectionsMax: Int
+  package let http2StreamsMax: Int
+}
+
+/// `accessLog`.
+package struct AccessLogSettings: Sendable {
+  package let output: Output
+  /// Each once, in the order in which a line has them; all of them by default.
+  package let fields: [AccessLogField]
+  package let claims: [LoggedClaim]
+
+  package enum Output: Hashable, Sendable {
+    case standardOutput
+    case file(FileReference)
+  }
+}
+
+/// A claim that goes into the access log.
+package struct LoggedClaim: Hashable, Sendable {
+  package let claim: ClaimName
+  /// The first 16 hexadecimal digits of SHA-256(issuer, NUL, value) in place of the value.
+  package let isHashed: Bool
+}
+
+/// What an access log's line can say, by the names of ROUTES.md, in their order.
+package enum AccessLogField: String, CaseIterable, Sendable {
+  case time, id, listener, client, method, host, path, `protocol`, tls
+  case tlsClient = "tls_client"
+  case userAgent = "user_agent"
+  case route, status, reason, issuer, jti
+  /// Not a field itself: the claims configured, each under its own name.
+  case claims
+  case identity
+  case identityRule = "identity_rule"
+  case auth, exchange
+  case exchangeError = "exchange_error"
+  case audience, upstream
+  case upstreamStatus = "upstream_status"
+  case attempts
+  case bytesIn = "bytes_in"
+  case bytesOut = "bytes_out"
+  case durationMs = "duration_ms"
+  case authMs = "auth_ms"
+  case exchangeMs = "exchange_ms"
+  case connectMs = "connect_ms"
+  case firstByteMs = "first_byte_ms"
+  case trace, aborted, config
+}
+
+/// `admin`.
+package struct AdminSettings: Sendable {
+  package let address: ListenAddress
+  /// An address with only /livez, /readyz and /metrics.
+  package let probes: ListenAddress?
+  /// Values of `Host` accepted beside the address and loopback names: lower case, without port.
+  package let hosts: [String]
+}

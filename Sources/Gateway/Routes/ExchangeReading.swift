@@ -1,0 +1,206 @@
+import OAuth
+import Wire
+
+extension ExchangeSettings {
+  /// Reads one entry of `exchanges`.
+  static func read(name: Setting, _ setting: Setting, issuers: Names) -> ExchangeSettings? {
+    ObjectReader.read(setting) { object in
+      let tokenService = object.required(
+        "tokenService", .tokenService(issuers), "an issuer's name, or a token endpoint's URL")
+      let grant = object.optional(
+        "grant",
+        .choice(
+          [("token-exchange", Grant.tokenExchange)], later: ["on-behalf-of", "client-credentials"]
+        ), default: .tokenExchange, "how tokens are asked for")
+      let client = object.required("client", .client, "who the gateway is to the token service")
+      let subjectTokenType = object.optional(
+        "subjectTokenType", .text, default: Self.accessToken, "what the caller's token is")
+      let requestedTokenType = object.optional(
+        "requestedTokenType", .text, "what is wanted; null: not sent")
+      object.later("actorToken", "who acts for the caller")
+      object.later("actorTokenType", default: .string(Self.accessToken), "what that is")
+      let parameters = object.optional(
+        "parameters", .entries(Parameter.read), default: [], "more form fields"
+      ).flatMap(\.self)
+      let ca = object.optional("tls", .certificateAuthority, "for calls to the token service")
+      let timeoutMs = object.optional(
+        "timeout", .duration(1...Milliseconds.hour), default: 5 * Milliseconds.second,
+        "for an exchange, everything sent again included")
+      let retries = object.optional("retries", .integer(0...10), default: 1, "sent again")
+      let concurrency = object.optional(
+        "concurrency", .integer(1...100_000), default: 64, "calls under way at once")
+      let cache = object.section("cache", "how issued tokens are kept", Cache.read)
+      let breaker = object.section("breaker", "when calls pause", Breaker.read)
+      let subjectErrors = object.optional(
+        "subjectErrors", .list(.subjectError), default: Self.standardSubjectErrors,
+        "these mean: the caller's token is no longer good")
+      let verify = object.section("verify", "what is checked of what comes back") {
+        Verification.read(&$0)
+      }
+      guard let tokenService, let client, let cache, let breaker, let verify else { return nil }
+      return ExchangeSettings(
+        name: name.node.string?.string ?? "", tokenService: tokenService, grant: grant,
+        client: client, subjectTokenType: subjectTokenType,
+        requestedTokenType: requestedTokenType, parameters: parameters, ca: ca.flatMap(\.self),
+        timeoutMs: timeoutMs, retries: retries, concurrency: concurrency, cache: cache,
+        breaker: breaker, subjectErrors: subjectErrors, verify: verify, place: name.place)
+    }
+  }
+
+  private static let accessToken: UTF8Text = "urn:ietf:params:oauth:token-type:access_token"
+
+  private static let standardSubjectErrors = [
+    SubjectError(error: "invalid_grant", description: nil),
+    SubjectError(error: "invalid_token", description: nil),
+    SubjectError(error: "invalid_request", description: "Invalid token"),
+  ]
+}
+
+extension Kind where Value == ExchangeSettings.TokenService {
+  fileprivate static func tokenService(_ issuers: Names) -> Kind {
+    Kind { setting in
+      guard let text = Kind<UTF8Text>.text.read(setting) else { return nil }
+      if text.string.contains("://") {
+        return Kind<HTTPURL>.protectedURL.read(setting).map { .endpoint($0) }
+      }
+      return issuers.index(of: setting).map { .issuer(index: $0, name: text.string) }
+    }
+  }
+}
+
+extension Kind where Value == ClientAuthentication {
+  private enum Method: CaseIterable { case basic, post }
+
+  fileprivate static var client: Kind {
+    .object { object in
+      let id = object.required("id", .text, "the gateway's client id")
+      let method = object.optional(
+        "method",
+        .choice(
+          [("client_secret_basic", Method.basic), ("client_secret_post", .post)],
+          later: ["private_key_jwt", "tls_client_auth", "none"]),
+        default: .basic, "how the gateway shows who it is")
+      let secret = object.required("secret", .secret, "{\"env\": \"NAME\"} or {\"file\": \"path\"}")
+      for key in ["key", "keyId", "certificate", "algorithm", "assertionAudience"] {
+        object.later(key, "of the methods with keys and certificates")
+      }
+      guard let id, let secret else { return nil }
+      return ClientAuthentication(
+        id: id, method: method == .basic ? .basic(secret) : .post(secret))
+    }
+  }
+}
+
+extension ExchangeSettings.Parameter {
+  /// Form fields that other keys fill.
+  private static let owned: [(name: UTF8Text, key: String)] = [
+    ("grant_type", "grant"), ("client_id", "client.id"), ("client_secret", "client.secret"),
+    ("client_assertion", "client.method"), ("client_assertion_type", "client.method"),
+    ("subject_token_type", "subjectTokenType"), ("requested_token_type", "requestedTokenType"),
+    ("actor_token", "actorToken"), ("actor_token_type", "actorTokenType"),
+    ("audience", "the route's exchange.audience"), ("resource", "the route's exchange.resource"),
+    ("scope", "the route's exchange.scope"),
+  ]
+
+  /// One name with its value, or several.
+  fileprivate static func read(name: Setting, _ value: Setting) -> [ExchangeSettings.Parameter]? {
+    guard let field = name.node.string else { return nil }
+    if let owned = owned.first(where: { $0.name == field }) {
+      return name.refused("\"\(field)\" has a key of its own: \(owned.key)")
+    }
+    if field == "subject_token" || field == "assertion" {
+      return name.refused("\"\(field)\" is the caller's token")
+    }
+    return Kind.list(.anyText).read(value)?.map {
+      ExchangeSettings.Parameter(name: field, value: $0)
+    }
+  }
+}
+
+extension ExchangeSettings.Cache {
+  fileprivate static func read(_ object: inout ObjectReader) -> Self? {
+    // Tokens are refreshed ahead in a later step: until then none is, which 0 says as well.
+    object.later(
+      "refreshAhead", taking: { [0, 0.2].contains($0.number?.double) },
+      "in which part of its life a token is had anew")
+    return ExchangeSettings.Cache(
+      sizeBytes: object.optional(
+        "size", .size(0...1024 * Bytes.gibi), default: 256 * Bytes.mebi, "of all tokens kept"),
+      maxLifeMs: object.optional(
+        "maxLife", .duration(0...365 * Milliseconds.day), default: Milliseconds.hour,
+        "of a token kept"),
+      marginMs: object.optional(
+        "margin", .duration(0...Milliseconds.hour), default: 10 * Milliseconds.second,
+        "left off the end of a token's life"),
+      deniedMs: object.optional(
+        "denied", .duration(0...Milliseconds.hour), default: 10 * Milliseconds.second,
+        "how long a refusal is remembered"))
+  }
+}
+
+extension ExchangeSettings.Breaker {
+  fileprivate static func read(_ object: inout ObjectReader) -> Self? {
+    ExchangeSettings.Breaker(
+      failures: object.optional(
+        "failures", .integer(1...1_000_000), default: 5, "in a row, until it opens"),
+      cooldownMs: object.optional(
+        "cooldown", .duration(1...Milliseconds.hour), default: 5 * Milliseconds.second,
+        "how long it stays open"))
+  }
+}
+
+extension Kind where Value == ExchangeSettings.SubjectError {
+  fileprivate static var subjectError: Kind {
+    Kind { setting in
+      if setting.node.members == nil {
+        return Kind<UTF8Text>.text.read(setting).map { Value(error: $0, description: nil) }
+      }
+      return ObjectReader.read(setting) { object in
+        let error = object.required("error", .text, "the OAuth error code")
+        let description = object.optional("description", .text, "the whole error_description")
+        return error.map { Value(error: $0, description: description) }
+      }
+    }
+  }
+}
+
+extension ExchangeSettings.Verification {
+  fileprivate static func read(_ object: inout ObjectReader) -> Self? {
+    object.later("signature", default: .bool(false), "whether its signature is checked")
+    return ExchangeSettings.Verification(
+      audience: object.optional(
+        "audience", .verifiedAudience, default: Audience.requested,
+        "\"requested\", a list or \"any\""),
+      subject: object.optional(
+        "subject", .verifiedSubject, default: Subject.same,
+        "\"same\", two claims or \"any\""))
+  }
+}
+
+extension Kind where Value == ExchangeSettings.Verification.Audience {
+  fileprivate static var verifiedAudience: Kind {
+    Kind { setting in
+      switch setting.node.string {
+      case "requested": .requested
+      case "any": .any
+      default: Kind<[UTF8Text]>.audienceList.read(setting).map { .list($0) }
+      }
+    }
+  }
+}
+
+extension Kind where Value == ExchangeSettings.Verification.Subject {
+  fileprivate static var verifiedSubject: Kind {
+    Kind { setting in
+      if setting.node.members == nil {
+        return Kind.choice([("same", .same), ("any", .any)]).read(setting)
+      }
+      return ObjectReader.read(setting) { object in
+        let caller = object.required("caller", .claim, "the claim of the caller's token")
+        let issued = object.required("issued", .claim, "the same in the issued token")
+        guard let caller, let issued else { return nil }
+        return .claims(caller: caller, issued: issued)
+      }
+    }
+  }
+}

@@ -1,0 +1,72 @@
+import Wire
+
+/// Finds the literal secrets of a file, misspelled and misplaced ones too, before anything of it
+/// can be shown.
+enum HiddenText {
+  /// The ranges of texts whose key says that they are secret, in order.
+  static func ranges(in root: JSONNode) -> [Range<Int>] {
+    var ranges: [Range<Int>] = []
+    collect(root, isSecret: false, into: &ranges)
+    return ranges
+  }
+
+  /// The same for a file that is no JSON: whatever follows such a key and a colon, to the end of
+  /// the text or of the line.
+  static func ranges(inUnparsed bytes: [UInt8]) -> [Range<Int>] {
+    var ranges: [Range<Int>] = []
+    var index = 0
+    var last: Range<Int>?
+    var isValue = false
+    while index < bytes.count {
+      switch bytes[index] {
+      case UInt8(ascii: "\""), UInt8(ascii: "'"):
+        let text = quoted(bytes, from: index)
+        if isValue, let last, isSecret(UTF8Text(Array(bytes[last]))) { ranges.append(text) }
+        last = text
+        isValue = false
+        index = text.upperBound
+        continue
+      case UInt8(ascii: ":"): isValue = true
+      case 0x20, 0x09, 0x0A, 0x0D, UInt8(ascii: "["): break
+      default: isValue = false
+      }
+      index += 1
+    }
+    return ranges
+  }
+
+  private static func quoted(_ bytes: [UInt8], from start: Int) -> Range<Int> {
+    var index = start + 1
+    while index < bytes.count, bytes[index] != 0x0A {
+      if bytes[index] == bytes[start] { return start..<index + 1 }
+      index += bytes[index] == UInt8(ascii: "\\") ? 2 : 1
+    }
+    return start..<min(index, bytes.count)
+  }
+
+  private static func collect(
+    _ node: JSONNode, isSecret: Bool, into ranges: inout [Range<Int>]
+  ) {
+    switch node.value {
+    case .null, .bool: break
+    case .number, .string: if isSecret { ranges.append(node.range) }
+    case .array(let nodes):
+      for node in nodes { collect(node, isSecret: isSecret, into: &ranges) }
+    case .object(let members):
+      for member in members {
+        // Where a secret is kept is no secret.
+        let isPlace = member.name == "env" || member.name == "file"
+        collect(
+          member.node, isSecret: isSecret && !isPlace || Self.isSecret(member.name), into: &ranges)
+      }
+    }
+  }
+
+  private static func isSecret(_ name: UTF8Text) -> Bool {
+    let name = name.string.lowercased().filter { $0.isLetter }
+    let words = ["secret", "passw", "actortoken", "assertion", "credential"]
+    return words.contains { name.contains($0) }
+      && !["actortokentype", "assertionaudience", "clientcredentials"].contains(name)
+      || Spelling.nearest(to: name, among: ["secret", "password", "actortoken"]) != nil
+  }
+}

@@ -1,0 +1,138 @@
+import Wire
+
+/// What a key's value may be, and how it is read. Reading reports whatever is wrong with the value
+/// and then answers nil.
+struct Kind<Value> {
+  let read: (Setting) -> Value?
+
+  init(_ read: @escaping (Setting) -> Value?) {
+    self.read = read
+  }
+}
+
+extension Kind where Value == UTF8Text {
+  /// Text that says something.
+  static var text: Kind {
+    Kind { setting in
+      guard let text = setting.node.string else {
+        return setting.refused("expected text, found \(setting.found)")
+      }
+      guard !text.isEmpty else { return setting.refused("expected text, found an empty string") }
+      return text
+    }
+  }
+
+  /// Text that may be empty.
+  static var anyText: Kind {
+    Kind { setting in
+      setting.node.string ?? setting.refused("expected text, found \(setting.found)")
+    }
+  }
+}
+
+extension Kind where Value == Bool {
+  static var bool: Kind {
+    Kind { setting in
+      setting.node.bool ?? setting.refused("expected true or false, found \(setting.found)")
+    }
+  }
+}
+
+extension Kind where Value == Int {
+  /// A whole number.
+  static func integer(_ range: ClosedRange<Int>) -> Kind {
+    Kind { setting in
+      guard let number = setting.node.number else {
+        return setting.refused("expected a whole number, found \(setting.found)")
+      }
+      guard let integer = number.integer, let value = Int(exactly: integer), range.contains(value)
+      else {
+        return setting.refused(
+          "expected a whole number from \(range.lowerBound) to \(range.upperBound)")
+      }
+      return value
+    }
+  }
+}
+
+extension Kind {
+  /// One of several words. Those in `later` are named by ROUTES.md and not built yet.
+  static func choice(_ words: [(String, Value)], later: [String] = []) -> Kind {
+    Kind { setting in
+      let names = words.map(\.0)
+      let expected = "expected \(Words.anyOf(names))"
+      guard let text = setting.node.string else {
+        return setting.refused("\(expected), found \(setting.found)")
+      }
+      if let word = words.first(where: { UTF8Text($0.0) == text }) { return word.1 }
+      if later.contains(where: { UTF8Text($0) == text }) {
+        return setting.refused("\"\(text)\" is not supported yet")
+      }
+      return setting.refused(
+        expected, suggestion: Spelling.nearest(to: text.string, among: names + later))
+    }
+  }
+
+  /// One of an enum's words.
+  static func choice(later: [String] = []) -> Kind
+  where Value: CaseIterable & RawRepresentable<String> {
+    .choice(Value.allCases.map { ($0.rawValue, $0) }, later: later)
+  }
+
+  /// A list; one value that is no list is a list of one.
+  static func list<Element>(_ element: Kind<Element>, atLeastOne: Bool = false) -> Kind
+  where Value == [Element] {
+    Kind { setting in
+      guard let nodes = setting.node.elements else {
+        if setting.node.isNull { return setting.refused("expected a list, found null") }
+        return element.read(setting).map { [$0] }
+      }
+      if atLeastOne, nodes.isEmpty { return setting.refused("expected at least one") }
+      return complete(nodes.indices.map { element.read(setting.element($0, nodes[$0])) })
+    }
+  }
+
+  /// An object with keys of its own.
+  static func object(_ body: @escaping (inout ObjectReader) -> Value?) -> Kind {
+    Kind { setting in ObjectReader.read(setting, body) }
+  }
+
+  /// An object whose names are the operator's. An entry that can't be read is nil, so that those
+  /// after it keep their places.
+  static func slots<Entry>(
+    _ body: @escaping (_ name: Setting, _ value: Setting) -> Entry?
+  ) -> Kind where Value == [Entry?] {
+    Kind { setting in
+      guard let members = setting.node.members else {
+        return setting.refused("expected an object, found \(setting.found)")
+      }
+      return members.map { member in
+        let name = setting.name(of: member)
+        guard !member.name.isEmpty else { return name.refused("expected a name, found none") }
+        return body(name, setting.member(member))
+      }
+    }
+  }
+
+  /// The same, nil as a whole where any entry is.
+  static func entries<Entry>(
+    _ body: @escaping (_ name: Setting, _ value: Setting) -> Entry?
+  ) -> Kind where Value == [Entry] {
+    Kind { setting in Kind<[Entry?]>.slots(body).read(setting).flatMap(complete) }
+  }
+}
+
+/// The elements, where all of them are there.
+func complete<Element>(_ elements: [Element?]) -> [Element]? {
+  elements.contains { $0 == nil } ? nil : elements.compactMap(\.self)
+}
+
+/// Words for messages.
+enum Words {
+  /// `"a"`, `"a" or "b"`, `"a", "b" or "c"`.
+  static func anyOf(_ words: [String]) -> String {
+    let quoted = words.map { "\"\($0)\"" }
+    guard quoted.count > 1, let last = quoted.last else { return quoted.joined() }
+    return "\(quoted.dropLast().joined(separator: ", ")) or \(last)"
+  }
+}

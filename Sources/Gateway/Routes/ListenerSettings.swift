@@ -1,0 +1,42 @@
+package import OAuth
+package import Wire
+
+/// One entry of `listeners`.
+package struct ListenerSettings: Sendable {
+  /// For the log; the address where the file gives no name.
+  package let name: String
+  package let address: ListenAddress
+  /// nil: clear text.
+  package let tls: TLSTermination?
+  package let place: ConfigPlace
+
+  package struct TLSTermination: Sendable {
+    /// Picked by SNI from the names in each certificate; the first is the default; never empty.
+    package let certificates: [CertificateReference]
+    package let minVersion: TLSVersion
+  }
+}
+
+package enum TLSVersion: String, CaseIterable, Sendable {
+  case v1_2 = "1.2"
+  case v1_3 = "1.3"
+}
+
+/// A certificate chain and its key: files that are still to be loaded and to be found to match.
+package struct CertificateReference: Sendable {
+  package let chain: FileReference
+  package let key: FileReference
+}
+
+/// Where to listen.
+package struct ListenAddress: Sendable, CustomStringConvertible {
+  /// An address to bind, or a name (`localhost`) to resolve first.
+  package let host: HostName
+  /// 0: the kernel picks one.
+  package let port: UInt16
+  package let place: ConfigPlace
+
+  package var description: String {
+    host.address?.isV6 == true ? "[\(host.text)]:\(port)" : "\(host.text):\(port)"
+  }
+}

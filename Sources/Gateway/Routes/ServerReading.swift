@@ -1,0 +1,214 @@
+import OAuth
+import Wire
+
+// The process's own keys: how it listens, how much it takes, how it ends, what it writes down.
+
+extension Kind where Value == Configuration.Workers {
+  static var workers: Kind {
+    Kind { setting in
+      if setting.node.string == "auto" { return .automatic }
+      guard setting.node.number != nil else {
+        return setting.refused("expected \"auto\" or a number of threads, found \(setting.found)")
+      }
+      return Kind<Int>.integer(1...1024).read(setting).map { .fixed($0) }
+    }
+  }
+}
+
+extension Kind where Value == ListenerSettings {
+  static var listener: Kind {
+    .object { object in
+      let name = object.optional("name", .text, "for match.listeners and the log")
+      let address = object.required(
+        "address", .listenAddress, "where to listen, such as \"0.0.0.0:8443\"")
+      let tls = object.optional("tls", .termination, "without it: clear text")
+      object.later("http2", default: .bool(false), "HTTP/2")
+      object.later("proxyProtocol", default: .bool(false), "HAProxy's PROXY protocol")
+      object.later("trusted", default: .bool(false), "who connects is a trusted proxy")
+      guard let address else { return nil }
+      return ListenerSettings(
+        name: name?.string ?? address.description, address: address, tls: tls,
+        place: object.setting.place)
+    }
+  }
+}
+
+extension Kind where Value == ListenerSettings.TLSTermination {
+  fileprivate static var termination: Kind {
+    .object { object in
+      let certificates = object.required(
+        "certificates", .list(.certificate, atLeastOne: true),
+        "certificate chains and their keys; the first is the default")
+      let minVersion = object.optional(
+        "minVersion", .choice(), default: TLSVersion.v1_2, "the oldest version taken")
+      object.later("clientAuth", default: .string("none"), "client certificates")
+      object.later("clientCA", "who signs client certificates")
+      return certificates.map {
+        ListenerSettings.TLSTermination(certificates: $0, minVersion: minVersion)
+      }
+    }
+  }
+}
+
+extension Kind where Value == CertificateReference {
+  fileprivate static var certificate: Kind {
+    .object { object in
+      let chain = object.required("chain", .file, "the certificate chain's PEM file")
+      let key = object.required("key", .file, "the private key's PEM file")
+      guard let chain, let key else { return nil }
+      return CertificateReference(chain: chain, key: key)
+    }
+  }
+}
+
+extension LimitSettings {
+  /// Reads `limits`. The ranges keep a slip of the pen from turning a limit off.
+  static func read(_ object: inout ObjectReader) -> LimitSettings? {
+    let timeout = Kind<Int64>.duration(1...Milliseconds.day)
+    return LimitSettings(
+      requestLineBytesMax: object.optional(
+        "requestLine", .size(64...Bytes.mebi), default: 8 * Bytes.kibi, "414 beyond"),
+      headersBytesMax: object.optional(
+        "headers", .size(256...Bytes.mebi), default: 32 * Bytes.kibi, "431 beyond"),
+      headerCountMax: object.optional(
+        "headerCount", .integer(1...10_000), default: 100, "431 beyond"),
+      bodyBytesMax: object.optional(
+        "body", .bodySize, default: 10 * Bytes.mebi, "413 beyond"),
+      headerTimeoutMs: object.optional(
+        "headerTimeout", timeout, default: 10 * Milliseconds.second, "for a whole head"),
+      bodyTimeoutMs: object.optional(
+        "bodyTimeout", timeout, default: 30 * Milliseconds.second,
+        "the longest pause in a body"),
+      idleTimeoutMs: object.optional(
+        "idleTimeout", timeout, default: 75 * Milliseconds.second, "between requests"),
+      tlsHandshakeTimeoutMs: object.optional(
+        "tlsHandshakeTimeout", timeout, default: 10 * Milliseconds.second,
+        "for a whole handshake"),
+      connectionsMax: object.optional(
+        "connections", .integer(1...10_000_000), default: 50_000, "of callers, at once"),
+      http2StreamsMax: object.optional(
+        "http2Streams", .integer(1...100_000), default: 128, "of one connection, at once"))
+  }
+}
+
+extension Kind where Value == Int {
+  /// A body's longest size.
+  static var bodySize: Kind { .size(0...(1 << 20) * Bytes.gibi) }
+}
+
+extension ShutdownSettings {
+  static func read(_ object: inout ObjectReader) -> ShutdownSettings? {
+    ShutdownSettings(
+      delayMs: object.optional(
+        "delay", .duration(0...Milliseconds.hour), default: 0,
+        "still accepting, readiness already failing"),
+      graceMs: object.optional(
+        "grace", .duration(0...Milliseconds.day), default: 30 * Milliseconds.second,
+        "for requests under way"))
+  }
+}
+
+/// What can be turned off by the word alone.
+enum Switchable<Settings> {
+  case off
+  case on(Settings)
+
+  var settings: Settings? {
+    switch self {
+    case .off: nil
+    case .on(let settings): settings
+    }
+  }
+
+  /// Reads `"off"` or the section.
+  static func read(
+    _ name: String, _ purpose: String, in object: inout ObjectReader,
+    _ body: (inout ObjectReader) -> Settings?
+  ) -> Switchable? {
+    if let setting = object.find(name), let text = setting.node.string {
+      if text == "off" { return .off }
+      return setting.refused("expected \"off\" or an object, found text")
+    }
+    return object.section(name, purpose, body).map { .on($0) }
+  }
+}
+
+extension AccessLogSettings {
+  static func read(_ object: inout ObjectReader) -> AccessLogSettings? {
+    let output = object.optional(
+      "path", .logOutput, default: Output.standardOutput, "a file, or \"-\"")
+    _ = object.optional("format", .logFormat, default: .json, "how a line is written")
+    let fields = object.optional(
+      "fields", .list(Kind<AccessLogField>.choice(), atLeastOne: true), "those of a line; null: all"
+    )
+    let claims = object.optional(
+      "claims", .list(.loggedClaim), default: standardClaims, "of the caller's token")
+    object.later("sample", default: .object([]), "the part of the lines that is written")
+    var seen: Set<AccessLogField> = []
+    return AccessLogSettings(
+      output: output,
+      fields: (fields ?? AccessLogField.allCases).filter { seen.insert($0).inserted },
+      claims: claims)
+  }
+
+  private static let standardClaims = [
+    LoggedClaim(claim: ClaimName(member: "client_id"), isHashed: false),
+    LoggedClaim(claim: ClaimName(member: "sub"), isHashed: true),
+  ]
+}
+
+/// How an access log's lines are written.
+private enum LogFormat: String, CaseIterable {
+  case json
+}
+
+extension Kind where Value == LogFormat {
+  fileprivate static var logFormat: Kind {
+    Kind { setting in
+      if let text = setting.node.string, text.bytes.contains(UInt8(ascii: "{")) {
+        return setting.refused("templates are not supported yet")
+      }
+      return Kind.choice(later: ["logfmt", "combined", "otel", "ecs"]).read(setting)
+    }
+  }
+}
+
+extension Kind where Value == AccessLogSettings.Output {
+  fileprivate static var logOutput: Kind {
+    Kind { setting in
+      if setting.node.string == "-" { return .standardOutput }
+      return Kind<FileReference>.file.read(setting).map { .file($0) }
+    }
+  }
+}
+
+extension Kind where Value == LoggedClaim {
+  fileprivate static var loggedClaim: Kind {
+    Kind { setting in
+      if setting.node.members == nil {
+        return Kind<ClaimName>.claim.read(setting).map { LoggedClaim(claim: $0, isHashed: false) }
+      }
+      return ObjectReader.read(setting) { object in
+        object.required("hash", .claim, "the claim whose digest is logged").map {
+          LoggedClaim(claim: $0, isHashed: true)
+        }
+      }
+    }
+  }
+}
+
+extension AdminSettings {
+  static func read(_ object: inout ObjectReader) -> AdminSettings? {
+    let local = ListenAddress(
+      host: HostName(IPAddress(isV6: false, bits: 0x7F00_0001)), port: 9901,
+      place: object.setting.place)
+    return AdminSettings(
+      address: object.optional(
+        "address", .listenAddress, default: local, "where the admin pages are"),
+      probes: object.optional(
+        "probes", .listenAddress, "an address with only /livez, /readyz and /metrics"),
+      hosts: object.optional(
+        "hosts", .list(.hostName), default: [], "values of Host that are taken as well"
+      ).map(\.text))
+  }
+}
