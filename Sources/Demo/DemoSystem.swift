@@ -49,8 +49,16 @@ package final class DemoSystem: Sendable {
   package convenience init(
     temporary: String, log: LogOutput, report: @escaping @Sendable (String) -> Void
   ) throws(Failure) {
+    try self.init(temporary: temporary, log: log, report: report, editing: { $0 })
+  }
+
+  /// - Parameter editing: changes the routes file's text: how tests get a gateway that does wrong.
+  convenience init(
+    temporary: String, log: LogOutput, report: @escaping @Sendable (String) -> Void,
+    editing: (String) -> String
+  ) throws(Failure) {
     do {
-      try self.init(starting: temporary, log, report)
+      try self.init(starting: temporary, log, report, editing)
     } catch let failure as Failure {
       throw failure
     } catch {
@@ -59,7 +67,8 @@ package final class DemoSystem: Sendable {
   }
 
   private init(
-    starting temporary: String, _ log: LogOutput, _ report: @escaping @Sendable (String) -> Void
+    starting temporary: String, _ log: LogOutput, _ report: @escaping @Sendable (String) -> Void,
+    _ editing: (String) -> String
   ) throws {
     let folder = try TemporaryFolder(in: temporary, name: "tollgate-demo")
     self.folder = folder
@@ -85,7 +94,7 @@ package final class DemoSystem: Sendable {
     let routes = DemoRoutes(
       issuer: issuer, services: services, accessLog: log == .file ? Self.accessLogFile : "-")
     let routesPath = folder.file(DemoRoutes.routesFile)
-    try Self.write(routes, secret: gatewaySecret, to: folder)
+    try Self.write(editing(routes.text), secret: gatewaySecret, to: folder)
     if log == .file { _ = folder.file(Self.accessLogFile) }
 
     var sites = [DemoServers.Site(bound: providerSocket) { provider.answer($0) }]
@@ -131,7 +140,7 @@ package final class DemoSystem: Sendable {
   }
 
   private static func write(
-    _ routes: DemoRoutes, secret: [UInt8], to folder: TemporaryFolder
+    _ routes: String, secret: [UInt8], to folder: TemporaryFolder
   ) throws {
     let key = try PrivateKey(generate: .p256)
     let certificate = try SelfSignedCertificate.makePEM(
@@ -140,7 +149,7 @@ package final class DemoSystem: Sendable {
     try folder.write(certificate, to: DemoRoutes.certificateFile)
     try folder.write(try key.makePEM(), to: DemoRoutes.keyFile)
     try folder.write(secret, to: DemoRoutes.secretFile)
-    try folder.write(Array(routes.text.utf8), to: DemoRoutes.routesFile)
+    try folder.write(Array(routes.utf8), to: DemoRoutes.routesFile)
   }
 
   /// What `tollgate run` does with a routes file.

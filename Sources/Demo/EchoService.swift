@@ -68,9 +68,9 @@ struct EchoService: Sendable {
       })
   }
 
-  /// "Bearer (below)".
+  /// "Bearer (see token)".
   private func withoutCredentials(_ value: [UInt8]) -> [UInt8] {
-    Array(value.prefix { $0 != UInt8(ascii: " ") }) + Array(" (below)".utf8)
+    Array(value.prefix { $0 != UInt8(ascii: " ") }) + Array(" (see token)".utf8)
   }
 
   private func shown(_ token: [UInt8]) -> JSONValue {

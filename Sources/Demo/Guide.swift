@@ -16,6 +16,8 @@ package struct Guide {
       call("orders/42", "$TOKEN"),
       heading("The second service gets another token; the first one's is cached by now"),
       call("billing/7", "$TOKEN"),
+      heading("What the service says to that token without the gateway: 401"),
+      "curl \(system.services[0].url)/orders/42 -H \"Authorization: Bearer $TOKEN\"",
       heading("A system: 403 system_identity, and the token service is not even asked"),
       call("orders/42", token("system")),
       heading("No token, an expired, a forged, a wrong audience's, an unsigned one: 401"),
@@ -34,9 +36,9 @@ package struct Guide {
         + " -d grant_type=\(TokenEndpoint.Grant.clientCredentials.rawValue)",
       "",
       paint.faint(
-        "Next: read the routes file, change a copy of it and try `tollgate check COPY`; README.md"
-          + " says the\nrest. `tollgate demo --once` checks all of this by itself. The access log"
-          + " follows; Ctrl-C ends it."),
+        "Next: look into the routes file, its comments say what is what; `tollgate check ROUTES`"
+          + " checks one,\n`tollgate demo --once` all of the above; README.md says the rest."
+          + "\nThe access log follows, a line a request. Ctrl-C ends the demo."),
       "",
     ]
     return sections.joined(separator: "\n")

@@ -47,7 +47,8 @@ struct TokenEndpoint {
   ) throws(Refusal) -> SmallAnswer {
     let client = try authenticate(request, form)
     return issued(
-      try made { () throws(CryptoFault) in try provider.mint.makeSystem(client: client.id) })
+      try made { () throws(CryptoFault) in try provider.mint.makeSystem(client: client.id) },
+      lifeSeconds: TokenMint.callerLifeSeconds)
   }
 
   private func person(_ form: Form) throws(Refusal) -> SmallAnswer {
@@ -63,7 +64,8 @@ struct TokenEndpoint {
     }
     let wanted = flaw
     return issued(
-      try made { () throws(CryptoFault) in try provider.mint.makePerson(user, flaw: wanted) })
+      try made { () throws(CryptoFault) in try provider.mint.makePerson(user, flaw: wanted) },
+      lifeSeconds: TokenMint.callerLifeSeconds)
   }
 
   /// RFC 8693 §2.1, and what real token services do with a system's token: "Invalid token".
@@ -160,13 +162,13 @@ struct TokenEndpoint {
 
   /// RFC 6749 §5.1; RFC 8693 §2.2.1 of an exchanged one.
   private func issued(
-    _ token: [UInt8], lifeSeconds: Int64? = nil, isExchanged: Bool = false
+    _ token: [UInt8], lifeSeconds: Int64, isExchanged: Bool = false
   ) -> SmallAnswer {
     var members: [(String, JSONValue)] = [
       ("access_token", .string(UTF8Text(token))), ("token_type", JSONText.text("Bearer")),
+      ("expires_in", JSONText.integer(lifeSeconds)),
     ]
     if isExchanged { members.append(("issued_token_type", JSONText.text(Self.accessTokenType))) }
-    if let lifeSeconds { members.append(("expires_in", JSONText.integer(lifeSeconds))) }
     return SmallAnswer(
       200, JSONText.indented(JSONText.object(members)), type: IdentityProvider.json,
       fields: IdentityProvider.noStore)

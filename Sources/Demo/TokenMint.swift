@@ -20,7 +20,8 @@ struct TokenMint: Sendable {
   static let gatewayAudience = "https://gateway.example"
   /// The app that people use; the `client_id` of their tokens.
   private static let app = "webshop"
-  private static let callerLifeSeconds: Int64 = 3_600
+  /// Of callers' tokens, and of those that services get: short, as real ones are.
+  static let callerLifeSeconds: Int64 = 3_600
   private static let issuedLifeSeconds: Int64 = 300
 
   let issuer: String

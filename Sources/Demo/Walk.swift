@@ -10,6 +10,7 @@ package final class Walk: Sendable {
 
   private final class Result: Sendable {
     let holds = Mutex<Bool?>(nil)
+    let isThere = Semaphore()
   }
 
   /// Begins.
@@ -26,6 +27,7 @@ package final class Walk: Sendable {
       loop.spawn {
         let holds = await walker.walk()
         result.holds.withLock { $0 = holds }
+        result.isThere.signal()
       }
       thread = try WorkerThread.start("tg-walk") { loop.run() }
     } catch {
@@ -37,6 +39,12 @@ package final class Walk: Sendable {
 
   /// Whether all of it held; nil while the walk is under way.
   package var outcome: Bool? { result.holds.withLock { $0 } }
+
+  /// Waits for the outcome, at most so long.
+  package func waitForOutcome(milliseconds: Int64) -> Bool? {
+    result.isThere.wait(milliseconds: milliseconds)
+    return outcome
+  }
 
   /// Ends the walk's thread; to be called once.
   package func stop() {

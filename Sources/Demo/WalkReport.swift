@@ -14,6 +14,8 @@ final class Findings {
 
 /// Shows the walk's steps.
 struct WalkReport: Sendable {
+  private static let wrongShownMax = 5
+
   private let paint: Paint
   private let print: @Sendable (String) -> Void
 
@@ -39,7 +41,11 @@ struct WalkReport: Sendable {
     let mark = holds ? paint.good("✓") : paint.bad("✗")
     var lines = ["\(mark) \(number < 10 ? " " : "")\(number)  \(title)"]
     for text in findings.seen { lines.append("       \(text)") }
-    for text in findings.wrong { lines.append("       \(paint.bad("wrong:")) \(text)") }
+    for text in findings.wrong.prefix(Self.wrongShownMax) {
+      lines.append("       \(paint.bad("wrong:")) \(text)")
+    }
+    let rest = findings.wrong.count - Self.wrongShownMax
+    if rest > 0 { lines.append("       and \(rest) more like these") }
     if let line = findings.logLine { lines.append("       \(paint.faint(line))") }
     print(lines.joined(separator: "\n"))
   }
@@ -51,8 +57,9 @@ struct WalkReport: Sendable {
       : paint.bad("\(count - held) of \(count) steps did not hold.")
     let next =
       held == count
-      ? "Next: `tollgate demo` keeps it running and prints curl lines; README.md says the rest."
-      : "The lines marked \"wrong\" say what was expected; the access log's line is below each."
+      ? "Next: `tollgate demo` keeps it running and prints curl lines to paste; README.md says the"
+        + " rest."
+      : "\"wrong\" says what was expected; the access log's line of the request stands below."
     print("\n\(verdict)\n\(next)")
   }
 }

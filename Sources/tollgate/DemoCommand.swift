@@ -24,18 +24,19 @@ enum DemoCommand {
 
   /// Serves until a signal ends it.
   private static func serve() -> CommandLineTool.ExitStatus {
-    guard let system = start(log: .standardOutput) else { return .couldNotRun }
+    let system = start(log: .standardOutput) { Output.error("tollgate: \($0)") }
+    guard let system else { return .couldNotRun }
     Output.line(Guide(system, paint: paint).text)
     RunCommand.serveUntilEnded(system.gateway, system.shutdown)
     system.stopAfterGateway()
     return .well
   }
 
-  private static func start(log: DemoSystem.LogOutput) -> DemoSystem? {
+  private static func start(
+    log: DemoSystem.LogOutput, report: @escaping @Sendable (String) -> Void
+  ) -> DemoSystem? {
     do throws(DemoSystem.Failure) {
-      return try DemoSystem(temporary: temporaryFolder, log: log) {
-        Output.error("tollgate: \($0)")
-      }
+      return try DemoSystem(temporary: temporaryFolder, log: log, report: report)
     } catch {
       Output.error("tollgate demo: \(error)")
       return nil
@@ -44,8 +45,23 @@ enum DemoCommand {
 
   /// Walks through it; 0 when all of it held.
   private static func walk() -> CommandLineTool.ExitStatus {
-    guard let system = start(log: .file) else { return .couldNotRun }
-    defer { system.stop() }
+    let reports = Reports()
+    let system = start(log: .file) { text in reports.texts.withLock { $0.append(text) } }
+    guard let system else { return .couldNotRun }
+    let status = walk(through: system)
+    system.stop()
+    if status != .well {
+      for text in reports.texts.withLock({ $0 }) { Output.error("tollgate: \(text)") }
+    }
+    return status
+  }
+
+  /// What the gateway has to say to its operator; of interest only where a step did not hold.
+  private final class Reports: Sendable {
+    let texts = Mutex<[String]>([])
+  }
+
+  private static func walk(through system: DemoSystem) -> CommandLineTool.ExitStatus {
     do throws(DemoSystem.Failure) {
       let walk = try Walk(system, paint: paint) { Output.line($0) }
       defer { walk.stop() }
