@@ -70,15 +70,15 @@ package struct LoadedRoutes: Sendable {
     _ configuration: Configuration?, _ findings: [Reading.Finding], _ source: ConfigSource
   ) {
     self.source = source
-    let found = findings.enumerated().sorted { one, other in
-      (one.element.place.range.lowerBound, one.offset)
-        < (other.element.place.range.lowerBound, other.offset)
-    }.map { _, finding in
-      source.problem(
-        at: finding.place, finding.message, suggestion: finding.suggestion,
-        severity: finding.severity)
+    let found = source.problems(findings)
+    var problems = found.filter { $0.severity == .error }
+    if problems.isEmpty, configuration == nil {
+      // Whatever could not be read was reported; if not, the mistake is ours, and no reason to
+      // take a running gateway down on a reload.
+      let whole = ConfigPlace(file: source.file, range: 0..<0, key: "")
+      problems = [source.problem(at: whole, "could not be read, for a reason that went unsaid")]
     }
-    problems = found.filter { $0.severity == .error }
+    self.problems = problems
     warnings = found.filter { $0.severity == .warning }
     self.configuration = problems.isEmpty ? configuration : nil
   }
