@@ -121,8 +121,10 @@ package final class UpstreamConnection {
 
   /// Makes it ready for another request.
   ///
+  /// - Parameter contentEnd: how much of `received` is the answer's.
   /// - Returns: false when bytes came that no request asked for: it must not be used again.
-  package func finishAnswer() -> Bool {
+  package func finishAnswer(contentEnd: Int = 0) -> Bool {
+    received.consume(min(contentEnd, received.count))
     guard received.isEmpty, outbound.isEmpty else { return false }
     releaseReceived()
     isReused = true

@@ -6,7 +6,7 @@ package import Wire
 ///
 /// Keys come from the caller alone. What a header offers in their place (`jwk`, `jku`, `x5u`, `x5c`)
 /// is not looked at, and nothing is ever fetched.
-package struct CompactJWS: Sendable {
+package struct CompactJWS: Sendable, CustomStringConvertible, CustomReflectable {
   /// A head of a request is 32 KiB at most; a token beyond that never gets here.
   package static let bytesMax = 64 << 10
   /// A header holds a handful of members; certificate chains are the long ones.
@@ -53,6 +53,9 @@ package struct CompactJWS: Sendable {
   package func isSigned(by key: PublicKey) -> Bool {
     key.verify(algorithm, signature: signature.span, message: signed.span)
   }
+
+  package var description: String { "‹redacted›" }
+  package var customMirror: Mirror { Mirror(self, children: []) }
 
   /// Where the two dots are; nil unless there are exactly two.
   private static func dots(in token: Span<UInt8>) -> (Int, Int)? {

@@ -113,7 +113,9 @@ enum Forwarder {
     let attempt = await relay.run()
     connection.lastUpstreamHadWritten = upstream.hasWritten
     if case .unanswered = attempt { connection.content = content }
-    if case .answered = attempt, relay.isReusable, upstream.finishAnswer() {
+    if case .answered = attempt, relay.isReusable,
+      upstream.finishAnswer(contentEnd: relay.answerEnd)
+    {
       server.pool.giveBack(upstream)
     } else {
       server.pool.drop(upstream)
@@ -156,6 +158,9 @@ enum Forwarder {
       guard let answer, answer.isDone, !answer.endsWithConnection else { return false }
       return upstream.head.keepAlive && connection.content.isDone && !isUploadBroken
     }
+
+    /// Where the answer ends in what the server sent.
+    var answerEnd: Int { answer?.end ?? 0 }
 
     init(
       _ request: Request, _ upstream: UpstreamConnection, _ route: Route,
