@@ -320,7 +320,8 @@ struct RequestHeadParserTests {
     #expect(
       expectSameReading(input, limits: limits(99, fields.utf8.count - 1, 99))
         == .failure(RequestFault.headersTooLarge))
-    #expect(expectSameReading(input, limits: limits(99, 999, 1)) == .failure(RequestFault.tooManyFields))
+    #expect(
+      expectSameReading(input, limits: limits(99, 999, 1)) == .failure(RequestFault.tooManyFields))
   }
 
   @Test func `reports a line that is too long before it ends`() {
