@@ -168,7 +168,7 @@ def test_answers_of_nginx_of_every_kind_go_through(world, gateway, nginx, person
     headers = {"Authorization": f"Bearer {token}"}
     session = requests.Session()
     session.verify = gateway.ca
-    session.headers |= headers
+    session.headers.update(headers)
 
     def get(path, **more):
         return session.get(gateway.url + path, allow_redirects=False, timeout=30, **more)
@@ -199,7 +199,7 @@ def test_requests_keeps_a_session(world, gateway, person):
     token = world.issuer.token(person)
     with requests.Session() as session:
         session.verify = gateway.ca
-        session.headers |= {"Authorization": f"Bearer {token}", "X-Test-Person": person}
+        session.headers.update({"Authorization": f"Bearer {token}", "X-Test-Person": person})
         for method in ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"):
             answer = session.request(method, gateway.url + "/r", json={"a": 1}, timeout=30)
             assert answer.status_code == 200
