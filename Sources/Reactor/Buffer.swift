@@ -79,6 +79,16 @@ import Glibc
     end = start &+ count
   }
 
+  /// Takes bytes out of the middle, moving what follows them.
+  package func remove(_ range: Range<Int>) {
+    precondition(range.lowerBound >= 0 && range.upperBound <= count)
+    if range.isEmpty { return }
+    unsafe memmove(
+      base + start + range.lowerBound, base + start + range.upperBound,
+      count - range.upperBound)
+    end -= range.count
+  }
+
   package func removeAll() {
     start = 0
     end = 0

@@ -10,6 +10,9 @@ package final class BufferPool {
   package static let bufferBytes = 32 << 10
   private static let slabBytes = 1 << 20
 
+  /// Stands for no buffer: it holds nothing and has room for nothing.
+  package let none = Buffer(capacity: 0)
+
   private var free: [Buffer] = []
   /// The fewest free buffers since the last `trim`: those were not needed in all that time.
   private var idleCount = 0

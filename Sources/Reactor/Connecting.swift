@@ -44,15 +44,28 @@ package final class ListeningSocket {
   package let address: SocketAddress
   private let socket: Socket
 
+  /// A socket that listens and is not yet anybody's: whoever adopts it closes it.
+  package struct Bound: Sendable {
+    fileprivate let raw: CInt
+    /// The address, with the port that the system chose where 0 was asked for.
+    package let address: SocketAddress
+  }
+
+  /// Takes over a bound socket.
+  package init(adopting bound: Bound, on loop: EventLoop) throws(SystemError) {
+    address = bound.address
+    socket = try Socket(FileDescriptor(adopting: bound.raw), on: loop)
+  }
+
   /// Listens at `address`, sharing the port with this process's other workers.
   ///
   /// - Throws: the kernel's refusal, its `call` naming the address.
-  package init(at address: SocketAddress, on loop: EventLoop) throws(SystemError) {
-    let descriptor = try Self.bound(to: address, sharing: true)
+  package static func bind(at address: SocketAddress) throws(SystemError) -> Bound {
+    let descriptor = try bound(to: address, sharing: true)
     let raw = descriptor.raw
     _ = try SystemError.check("listen \(address)") { listen(raw, Self.backlog) }
-    self.address = Self.boundAddress(of: raw) ?? address
-    socket = try Socket(descriptor, on: loop)
+    let copy = try SystemError.check("dup") { clinux_duplicate(raw) }
+    return Bound(raw: copy, address: boundAddress(of: raw) ?? address)
   }
 
   /// Finds out whether `address` is free and may be bound, by binding it without sharing: with
@@ -124,7 +137,7 @@ package final class ListeningSocket {
       _ = try SystemError.check("setsockopt") { clinux_set_v6_only(raw) }
     }
     _ = try SystemError.check("listen \(address)") {
-      unsafe address.withKernelForm { unsafe bind(raw, $0, $1) }
+      unsafe address.withKernelForm { unsafe clinux_bind(raw, $0, $1) }
     }
     return descriptor
   }

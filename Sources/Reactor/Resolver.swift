@@ -65,6 +65,13 @@ package final class Resolver: Sendable {
     }
   }
 
+  /// Asks at once and waits for the answer: for the start, where nothing else runs.
+  package static func resolve(
+    _ host: String, port: UInt16
+  ) throws(Failure) -> [SocketAddress] {
+    try ask(Name(host: host, port: port)).get()
+  }
+
   private static func look(
     for name: Name, in state: inout State, nowMs: Int64, lifeMs: Int64, waiter: RemoteWaiter
   ) -> (Entry, mustStart: Bool) {

@@ -12,6 +12,11 @@ package struct SystemError: Error, Equatable, CustomStringConvertible {
     self.code = code
   }
 
+  /// A call that took too long.
+  package static func timedOut(_ call: String) -> SystemError {
+    SystemError(call: call, code: ETIMEDOUT)
+  }
+
   package var description: String { "\(call): \(Self.text(of: code))" }
 
   /// The sentence and the symbol of an `errno`: "address already in use (EADDRINUSE)".

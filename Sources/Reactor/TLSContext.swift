@@ -62,6 +62,9 @@ import Glibc
     unsafe contexts.first.flatMap { unsafe SSL_new($0) }
   }
 
+  /// Whether names decide about certificates at all.
+  package var hasSeveral: Bool { names.count > 1 }
+
   /// Which certificate a client that sends this name gets: its index, or nil when none has it.
   ///
   /// - Parameter host: lower case, without port or trailing dot.

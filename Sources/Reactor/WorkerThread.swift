@@ -77,6 +77,15 @@ package enum Signals {
     }
   }
 
+  /// Waits for the next signal, at most so long.
+  package static func next(withinMs milliseconds: Int64) -> Signal? {
+    var set = Self.set()
+    var time = timespec(
+      tv_sec: Int(milliseconds / 1_000), tv_nsec: Int(milliseconds % 1_000 * 1_000_000))
+    let number = unsafe sigtimedwait(&set, nil, &time)
+    return Signal(rawValue: number)
+  }
+
   private static func set() -> sigset_t {
     var set = sigset_t()
     unsafe sigemptyset(&set)

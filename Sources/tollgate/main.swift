@@ -1,1 +1,6 @@
-print("tollgate")
+import Glibc
+import Reactor
+
+// First of all: OpenSSL writes without a flag against SIGPIPE, and threads inherit the mask.
+Signals.block()
+exit(CommandLineTool.run(Array(CommandLine.arguments.dropFirst())))

@@ -45,6 +45,9 @@ static inline int clinux_eventfd(void) { return eventfd(0, EFD_CLOEXEC | EFD_NON
 
 // Accepts a connection non-blocking and closed on exec.
 int clinux_accept(int fd, struct sockaddr *address, socklen_t *length);
+static inline int clinux_bind(int fd, const struct sockaddr *address, socklen_t length) {
+  return bind(fd, address, length);
+}
 static inline int clinux_stream_socket(int family) {
   return socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 }
@@ -103,6 +106,7 @@ static inline void clinux_forget_pages(void *pages, size_t count) {
   madvise(pages, count, MADV_DONTNEED);
 }
 
+static inline int clinux_duplicate(int fd) { return fcntl(fd, F_DUPFD_CLOEXEC, 3); }
 static inline int clinux_open_reading(const char *path) {
   return open(path, O_RDONLY | O_CLOEXEC);
 }

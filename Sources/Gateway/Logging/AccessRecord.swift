@@ -1,0 +1,44 @@
+import HTTP
+import Wire
+
+/// What is noted of a request while it is served, for its one line in the access log.
+struct AccessRecord {
+  enum Authentication { case none, verified, cached }
+
+  enum Exchange {
+    case none, hit, miss, joined, denied, failed
+
+    var word: StaticString {
+      switch self {
+      case .none: "none"
+      case .hit: "hit"
+      case .miss: "miss"
+      case .joined: "joined"
+      case .denied: "denied"
+      case .failed: "failed"
+      }
+    }
+  }
+
+  enum Aborted { case client, upstream }
+
+  var startedNs: Int64 = 0
+  var bytesReadBefore: UInt64 = 0
+  var bytesWrittenBefore: UInt64 = 0
+  var status = 0
+  var reason: Refusal.Reason?
+  var route: Route?
+  var caller: KnownToken?
+  var authentication = Authentication.none
+  var exchange = Exchange.none
+  var exchangeError: [UInt8] = []
+  var audienceJSON: [UInt8] = []
+  var upstreamJSON: [UInt8] = []
+  var upstreamStatus = 0
+  var attempts = 0
+  var aborted: Aborted?
+  var authNs: Int64 = 0
+  var exchangeNs: Int64 = 0
+  var connectNs: Int64 = 0
+  var firstByteNs: Int64 = 0
+}

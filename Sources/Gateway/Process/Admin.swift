@@ -1,0 +1,68 @@
+import HTTP
+import Reactor
+import Wire
+
+/// The admin address: whether the process lives, whether it can serve and what is missing.
+struct Admin {
+  static let limits = ServerConnection.Limits(
+    head: RequestHeadLimits(
+      requestLineBytesMax: 2 << 10, headBytesMax: 8 << 10, fieldCountMax: 50),
+    headerTimeoutMs: 5_000, idleTimeoutMs: 30_000)
+  static let contentBytesMax = 4 << 10
+
+  private let shared: SharedState
+  /// Of the probe address: only what probes ask.
+  private let isProbe: Bool
+
+  init(_ shared: SharedState, isProbe: Bool) {
+    self.shared = shared
+    self.isProbe = isProbe
+  }
+
+  func answer(_ request: SmallRequest) -> SmallAnswer {
+    guard isProbe || isKnownHost(request.host) else {
+      return SmallAnswer(421, text("This address is not known by that name.\n"))
+    }
+    let isReading = request.method.elementsEqual("GET".utf8)
+      || request.method.elementsEqual("HEAD".utf8)
+    switch String(decoding: request.path, as: UTF8.self) {
+    case "/livez", "/readyz":
+      guard isReading else {
+        return SmallAnswer(405, text("GET or HEAD only.\n"), fields: text("Allow: GET, HEAD\r\n"))
+      }
+      return request.path.elementsEqual("/livez".utf8) ? SmallAnswer(200, text("ok\n")) : readiness()
+    default: return SmallAnswer(404, text("Not found.\n"))
+    }
+  }
+
+  /// Each thing that is needed on a line of its own: `[+]` had, `[-]` missing.
+  private func readiness() -> SmallAnswer {
+    var lines: [String] = []
+    var isReady = true
+    if shared.isDraining {
+      isReady = false
+      lines.append("[-]shutdown: the gateway is ending")
+    }
+    for keys in shared.tokens.readiness() {
+      isReady = isReady && keys.isReady
+      lines.append("\(keys.isReady ? "[+]" : "[-]")keys of issuer \(keys.issuer): \(keys.text)")
+    }
+    lines.append(isReady ? "ready" : "not ready")
+    return SmallAnswer(
+      isReady ? 200 : 503, text(lines.map { $0 + "\n" }.joined()))
+  }
+
+  /// A page elsewhere whose name was pointed at this address must not read it (DNS rebinding).
+  private func isKnownHost(_ host: [UInt8]) -> Bool {
+    let name = String(decoding: host, as: UTF8.self)
+    if name == "localhost" || name.hasSuffix(".localhost") { return true }
+    guard let admin = shared.configuration.admin else { return false }
+    if let address = IPAddress(name) {
+      return address.isLoopback || name == admin.address.host.text
+        || admin.address.host.address?.isUnspecified == true
+    }
+    return host.isEmpty || name == admin.address.host.text || admin.hosts.contains(name)
+  }
+
+  private func text(_ text: String) -> [UInt8] { Array(text.utf8) }
+}

@@ -1,0 +1,90 @@
+package import OAuth
+import Reactor
+import Wire
+
+/// The certificates, keys and authorities that a configuration names, loaded; with every problem
+/// found, each at its place in the routes file.
+struct TLSMaterial {
+  private(set) var listeners: [TLSServerContext?] = []
+  private(set) var upstreams: [TLSClientContext?] = []
+  private(set) var issuers: [TLSClientContext?] = []
+  private(set) var exchanges: [TLSClientContext?] = []
+  private(set) var problems: [PlacedProblem] = []
+
+  private static let fileBytesMax = 1 << 20
+
+  static func load(_ configuration: Configuration) -> TLSMaterial {
+    var material = TLSMaterial()
+    let tickets = TicketKeys()
+    for listener in configuration.listeners {
+      material.listeners.append(
+        listener.tls.flatMap { material.server($0, tickets: tickets) })
+    }
+    for upstream in configuration.upstreams {
+      let isNeeded = upstream.servers.contains { $0.origin.isSecure }
+      material.upstreams.append(isNeeded ? material.client(upstream.tls.ca) : nil)
+    }
+    material.issuers = configuration.issuers.map { material.client($0.ca) }
+    material.exchanges = configuration.exchanges.map { material.client($0.ca) }
+    return material
+  }
+
+  private mutating func server(
+    _ settings: ListenerSettings.TLSTermination, tickets: TicketKeys
+  ) -> TLSServerContext? {
+    var identities: [TLSServerContext.Identity] = []
+    for reference in settings.certificates {
+      let chain = read(reference.chain)
+      let key = read(reference.key)
+      if let chain, let key { identities.append(.init(chain: chain, key: key)) }
+    }
+    guard identities.count == settings.certificates.count else { return nil }
+    do throws(TLSServerContext.Failure) {
+      return try TLSServerContext(
+        identities: identities, minimum: settings.minVersion == .v1_3 ? .tls13 : .tls12,
+        tickets: tickets)
+    } catch {
+      let reference = settings.certificates[error.index]
+      switch error.fault {
+      case .keyUnreadable, .keyMismatch: add(reference.key, error.fault)
+      case .chainUnreadable, .authoritiesUnreadable, .refused: add(reference.chain, error.fault)
+      }
+      return nil
+    }
+  }
+
+  private mutating func client(_ authorities: FileReference?) -> TLSClientContext? {
+    var bytes: [UInt8]?
+    if let authorities {
+      guard let found = read(authorities) else { return nil }
+      bytes = found
+    }
+    do throws(TLSConfigurationFault) {
+      return try TLSClientContext(authorities: bytes)
+    } catch {
+      if let authorities { add(authorities, error) }
+      return nil
+    }
+  }
+
+  private mutating func read(_ file: FileReference) -> [UInt8]? {
+    do throws(SystemError) {
+      return try Files.read(file.path, bytesMax: Self.fileBytesMax)
+    } catch {
+      problems.append(
+        PlacedProblem(
+          place: file.place, text: "can't read \(file.path): \(SystemError.text(of: error.code))"))
+      return nil
+    }
+  }
+
+  private mutating func add(_ file: FileReference, _ fault: TLSConfigurationFault) {
+    problems.append(PlacedProblem(place: file.place, text: "\(file.path) \(fault.text)"))
+  }
+}
+
+/// What is wrong with a thing that the routes file names, found after the file was read.
+package struct PlacedProblem: Sendable {
+  package let place: ConfigPlace
+  package let text: String
+}

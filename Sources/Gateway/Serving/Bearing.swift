@@ -1,0 +1,63 @@
+import HTTP
+import OAuth
+import Reactor
+import Wire
+
+/// What goes on to the service in `Authorization`. Only the exchanger makes one, and only from an
+/// admitted identity.
+struct Bearing: ~Copyable {
+  fileprivate enum Kind {
+    /// Nothing: the field is removed.
+    case nothing
+    /// A token obtained for the service.
+    case token([UInt8])
+    /// The caller's own, as it stands in the head.
+    case callers(Range<Int>)
+  }
+
+  fileprivate let kind: Kind
+
+  /// How many bytes the token has.
+  var byteCount: Int {
+    switch kind {
+    case .nothing: 0
+    case .token(let token): token.count
+    case .callers(let range): range.count
+    }
+  }
+
+  /// Writes the field, where there is one. `received` holds the request's head.
+  func writeAuthorization(from received: Buffer, to out: Buffer) {
+    switch kind {
+    case .nothing: break
+    case .token(let token):
+      out.append("Authorization: Bearer ")
+      out.append(token)
+      out.append("\r\n")
+    case .callers(let range):
+      out.append("Authorization: Bearer ")
+      out.append(received.slice(range))
+      out.append("\r\n")
+    }
+  }
+}
+
+/// Obtains what goes on, for callers that were admitted.
+final class Exchanger {
+  let exchange: TokenExchanges
+
+  init(_ exchange: TokenExchanges) { self.exchange = exchange }
+
+  /// What goes on for `admitted`: exchanged, the caller's own, or nothing.
+  func bearing(
+    of admitted: borrowing AdmittedIdentity, for request: Request
+  ) async throws(Refusal) -> Bearing {
+    switch admitted.onward {
+    case .nothing: return Bearing(kind: .nothing)
+    case .passthrough(let caller): return Bearing(kind: .callers(caller.tokenRange))
+    case .exchange(let caller, let target):
+      return Bearing(
+        kind: .token(try await exchange.token(for: caller, target: target, request)))
+    }
+  }
+}

@@ -1,0 +1,415 @@
+import HTTP
+import Reactor
+import Wire
+
+/// Sends one request to a server and its answer to the caller, both streamed through a buffer.
+///
+/// What is read on one side goes out on the other; a side that takes nothing stops the reading of
+/// the other. One task does both directions: it moves what can be moved, then waits for any event
+/// on either socket. So it sees at once when the caller goes, and drops the call to the server.
+enum Forwarder {
+  /// What became of one attempt.
+  private enum Attempt {
+    case answered
+    /// The caller is to be told; no byte of an answer has gone out.
+    case refused(Refusal)
+    /// No byte of an answer came from the server; the request may be sent again if the rules allow.
+    case unanswered(Refusal)
+    /// The answer had begun and can't be completed: the caller sees a broken connection.
+    case aborted(AccessRecord.Aborted, Refusal.Reason)
+  }
+
+  /// Interim answers passed on before the server is taken for broken.
+  private static let interimAnswersMax = 16
+  /// How long a caller waits for a server's `100 Continue` before it gets the gateway's own: as
+  /// long as curl would wait for either.
+  private static let continueWaitMs: Int64 = 1_000
+
+  /// Forwards the request; when this returns the answer has gone out, whole or aborted.
+  ///
+  /// - Throws: what the caller is to be told instead.
+  static func forward(
+    _ request: Request, _ bearing: borrowing Bearing, along route: Route,
+    _ forward: Route.Forward
+  ) async throws(Refusal) {
+    let connection = request.connection
+    let upstream = forward.upstream
+    let deadlineMs = forward.timeoutMs.map { connection.waiter.loop.nowMs + $0 } ?? .max
+    upstream.noteRequest()
+    var tried: UInt64 = 0
+    var resends = 0
+    var isFreshOnly = false
+    var last = Refusal(.upstreamUnavailable)
+    while let index = upstream.pick(except: tried) {
+      let server = upstream.servers[index]
+      request.record.upstreamJSON = server.nameJSON
+      let attempt = await attempt(
+        request, bearing, route, forward, server, isFreshOnly: isFreshOnly, deadlineMs)
+      switch attempt {
+      case .answered: return
+      case .refused(let refusal): throw refusal
+      case .aborted(let side, let reason):
+        request.record.aborted = side
+        request.record.reason = reason
+        connection.abort()
+        return
+      case .unanswered(let refusal):
+        last = refusal
+        let wasStale = request.connection.lastUpstreamWasReused && !isFreshOnly
+        let hadWritten = request.connection.lastUpstreamHadWritten
+        if hadWritten, !mayRepeat(request) { throw refusal }
+        if wasStale {
+          // A connection that the server closed while it idled says nothing about the server.
+          isFreshOnly = true
+          continue
+        }
+        if index < 64 { tried |= 1 << UInt64(index) }
+        isFreshOnly = false
+        guard !hadWritten || resends < forward.retries && upstream.mayRetry() else { throw refusal }
+        resends += hadWritten ? 1 : 0
+        if index >= 64 { throw refusal }
+      }
+    }
+    throw last
+  }
+
+  /// ROUTES.md, "Sending again": after a byte was written only these, without content.
+  private static func mayRepeat(_ request: Request) -> Bool {
+    guard request.connection.head.framing == .none || request.connection.head.framing == .length(0)
+    else { return false }
+    switch request.method {
+    case .get, .head, .options, .put, .delete: return true
+    case .post, .connect, .trace, .patch, .other: return false
+    }
+  }
+
+  private static func attempt(
+    _ request: Request, _ bearing: borrowing Bearing, _ route: Route, _ forward: Route.Forward,
+    _ server: Upstream.Server, isFreshOnly: Bool, _ deadlineMs: Int64
+  ) async -> Attempt {
+    let connection = request.connection
+    connection.lastUpstreamWasReused = false
+    connection.lastUpstreamHadWritten = false
+    request.record.attempts += 1
+    let upstream: UpstreamConnection
+    if !isFreshOnly, let idle = server.pool.takeIdle(for: connection.waiter) {
+      upstream = idle
+    } else {
+      let beganNs = Clock.monotonicNs()
+      do throws(ConnectFault) {
+        upstream = try await server.pool.connect(for: connection.waiter, untilMs: deadlineMs)
+      } catch {
+        request.record.connectNs += Clock.monotonicNs() - beganNs
+        return .unanswered(refusal(for: error))
+      }
+      request.record.connectNs += Clock.monotonicNs() - beganNs
+    }
+    connection.lastUpstreamWasReused = upstream.isReused
+    let content = connection.content
+    let sentNs = Clock.monotonicNs()
+    RequestWriter.write(
+      request, bearing, to: server, forward, pathRules: route.settings.pathRules, into: upstream)
+    var relay = Relay(request, upstream, route, forward, sentNs: sentNs, deadlineMs: deadlineMs)
+    let attempt = await relay.run()
+    connection.lastUpstreamHadWritten = upstream.hasWritten
+    if case .unanswered = attempt { connection.content = content }
+    if case .answered = attempt, relay.isReusable,
+      upstream.finishAnswer(contentEnd: relay.answerEnd)
+    {
+      server.pool.giveBack(upstream)
+    } else {
+      server.pool.drop(upstream)
+    }
+    return attempt
+  }
+
+  private static func refusal(for fault: ConnectFault) -> Refusal {
+    switch fault {
+    case .exhausted: Refusal(.overloaded)
+    case .timedOut, .unreachable, .handshake: Refusal(.upstreamUnavailable)
+    }
+  }
+
+  /// The moving of one request and its answer.
+  private struct Relay {
+    let request: Request
+    let connection: ServerConnection
+    let upstream: UpstreamConnection
+    let route: Route
+    let forward: Route.Forward
+    let loop: EventLoop
+    let sentNs: Int64
+    let deadlineMs: Int64
+
+    /// The answer's content, once its head is on its way.
+    private var answer: BodyFlow?
+    private var interimAnswers = 0
+    /// Whether the caller's content may be read: not while it waits for a `100 Continue`.
+    private var mayReadContent: Bool
+    private var isUploadBroken = false
+    /// The caller may now send its content: look for it before waiting.
+    private var mustMoveUp = false
+    /// When a byte last moved, for the timeouts between bytes.
+    private var movedAtMs: Int64
+    private let startedAtMs: Int64
+
+    /// Whether the connection to the server is ready for another request.
+    var isReusable: Bool {
+      guard let answer, answer.isDone, !answer.endsWithConnection else { return false }
+      return upstream.head.keepAlive && connection.content.isDone && !isUploadBroken
+    }
+
+    /// Where the answer ends in what the server sent.
+    var answerEnd: Int { answer?.end ?? 0 }
+
+    init(
+      _ request: Request, _ upstream: UpstreamConnection, _ route: Route,
+      _ forward: Route.Forward, sentNs: Int64, deadlineMs: Int64
+    ) {
+      self.request = request
+      connection = request.connection
+      self.upstream = upstream
+      self.route = route
+      self.forward = forward
+      self.sentNs = sentNs
+      self.deadlineMs = deadlineMs
+      loop = request.connection.waiter.loop
+      movedAtMs = loop.nowMs
+      startedAtMs = loop.nowMs
+      // Content that is already here was sent without waiting.
+      mayReadContent =
+        !connection.head.expectsContinue
+        || connection.received.count > connection.content.end
+    }
+
+    mutating func run() async -> Attempt {
+      // A whole small content leaves in one write with the head.
+      if mayReadContent, let left = connection.content.remaining, left > 0,
+        left <= UInt64(connection.received.count - connection.content.end),
+        let end = moveContent()
+      {
+        return end
+      }
+      while true {
+        if let end = moveUp() { return end }
+        if let end = moveDown() { return end }
+        if mustMoveUp {
+          mustMoveUp = false
+          continue
+        }
+        if connection.content.isDone || !mayReadContent, connection.hasCallerGone() {
+          return callerGone()
+        }
+        let untilMs = waitUntilMs()
+        let isSignalled = await connection.waiter.wait(untilMs: untilMs)
+        if let end = isSignalled ? tooSlowContent() : timedOut() { return end }
+      }
+    }
+
+    /// Moves the request towards the server.
+    private mutating func moveUp() -> Attempt? {
+      if isUploadBroken { return nil }
+      while true {
+        if !upstream.outbound.isEmpty {
+          switch upstream.flush() {
+          case .bytes: movedAtMs = loop.nowMs
+          case .wouldBlock: return nil
+          case .ended, .failed:
+            isUploadBroken = true
+            if !upstream.hasWritten { return .unanswered(Refusal(.upstreamFailed)) }
+            // The server may have answered before it stopped listening.
+            return nil
+          }
+        }
+        if connection.content.isDone || !mayReadContent { return nil }
+        if let end = moveContent() { return end }
+        if !upstream.outbound.isEmpty || connection.content.isDone { continue }
+        switch connection.readContent() {
+        case .bytes: movedAtMs = loop.nowMs
+        case .wouldBlock: return nil
+        case .ended, .failed: return callerGone()
+        }
+      }
+    }
+
+    private mutating func moveContent() -> Attempt? {
+      do throws(BodyFault) {
+        _ = try connection.content.move(from: connection.received, to: upstream.requestBuffer())
+        return nil
+      } catch {
+        let refusal = Refusal(error == .tooLarge ? .bodyTooLarge : .malformedRequest)
+        return answer == nil ? .refused(refusal) : .aborted(.client, refusal.reason)
+      }
+    }
+
+    /// Moves the answer towards the caller. What is there goes out when it is whole, when the buffer
+    /// is full, or when nothing more is to be had at once; so a small answer is one write.
+    private mutating func moveDown() -> Attempt? {
+      while true {
+        let step = answer == nil ? receiveHead() : moveAnswer()
+        switch step {
+        case .moved: continue
+        case .over(let end): return end
+        case .waiting, .full, .whole:
+          if !connection.outbound.isEmpty {
+            switch connection.flush() {
+            case .bytes: movedAtMs = loop.nowMs
+            case .wouldBlock: return nil
+            case .ended, .failed: return callerGone()
+            }
+          }
+          if case .whole = step { return .answered }
+          if case .waiting = step { return nil }
+        }
+      }
+    }
+
+    private enum Step {
+      /// Go on.
+      case moved
+      /// The caller's buffer is full.
+      case full
+      /// The server has sent no more.
+      case waiting
+      /// All of the answer is in the caller's buffer.
+      case whole
+      case over(Attempt)
+    }
+
+    private mutating func moveAnswer() -> Step {
+      let out = connection.answerBuffer()
+      while true {
+        guard let progress = moveContent(into: out) else { return .over(broken()) }
+        switch progress {
+        case .done: return .whole
+        case .needsRoom: return .full
+        case .needsSource: break
+        }
+        switch upstream.read() {
+        case .bytes: movedAtMs = loop.nowMs
+        case .wouldBlock:
+          if upstream.received.isEmpty { upstream.releaseReceived() }
+          return .waiting
+        case .ended:
+          guard answer?.endsWithConnection == true else { return .over(broken()) }
+          // The end has a chunk of its own; it is read again when there is room for it.
+          if out.room < BodyFlow.endBytesMax { return .full }
+          answer?.sourceEnded(to: out)
+          return .whole
+        case .failed: return .over(broken())
+        }
+      }
+    }
+
+    /// - Returns: nil where the server's content is no content.
+    private mutating func moveContent(into out: Buffer) -> BodyFlow.Progress? {
+      do throws(BodyFault) {
+        return try answer?.move(from: upstream.received, to: out)
+      } catch {
+        return nil
+      }
+    }
+
+    private mutating func receiveHead() -> Step {
+      switch upstream.receiveHead(answering: request.method) {
+      case .wouldBlock: return .waiting
+      case .malformed: return .over(.refused(Refusal(.upstreamFailed)))
+      case .ended(let hadBytes):
+        let refusal = Refusal(.upstreamFailed)
+        return .over(hadBytes || interimAnswers > 0 ? .refused(refusal) : .unanswered(refusal))
+      case .complete: break
+      }
+      movedAtMs = loop.nowMs
+      let status = Int(upstream.head.status)
+      if status < 200 { return receiveInterim(status) }
+      request.record.firstByteNs = Clock.monotonicNs() - sentNs
+      request.record.upstreamStatus = status
+      request.record.status = status
+      beginAnswer()
+      return .moved
+    }
+
+    /// RFC 9110 §15.2: interim answers go on to callers that know them; nobody asked for a 101.
+    private mutating func receiveInterim(_ status: Int) -> Step {
+      interimAnswers += 1
+      if status == 101 || interimAnswers > Forwarder.interimAnswersMax {
+        return .over(.refused(Refusal(.upstreamFailed)))
+      }
+      let wasWaiting = !mayReadContent
+      if status == 100 { mayReadContent = true }
+      if connection.head.minorVersion == 1, status != 100 || wasWaiting {
+        AnswerWriter.writeInterim(of: upstream, to: connection)
+      }
+      upstream.consumeHead()
+      if status == 100, wasWaiting { mustMoveUp = true }
+      return .moved
+    }
+
+    private mutating func beginAnswer() {
+      let head = upstream.head
+      let isOld = connection.head.minorVersion == 0
+      let framing: OutgoingFraming =
+        switch head.framing {
+        case .none: .none
+        case .length: .length
+        case .chunked, .untilClose: isOld ? .untilClose : .chunked
+        }
+      // An answer that comes before the content has ended is delivered, then the connection closes.
+      if framing == .untilClose || !connection.content.isDone || !connection.head.keepAlive {
+        connection.closesAfterAnswer = true
+      }
+      AnswerWriter.writeHead(
+        of: upstream, to: connection, framing: framing, closes: connection.closesAfterAnswer,
+        via: forward.via)
+      upstream.consumeHead()
+      answer = BodyFlow(head.framing, as: framing, pinned: 0)
+    }
+
+    /// The server broke its answer off.
+    private func broken() -> Attempt { .aborted(.upstream, .upstreamFailed) }
+
+    private func callerGone() -> Attempt {
+      answer == nil ? .refused(Refusal(.callerGone)) : .aborted(.client, .callerGone)
+    }
+
+    /// Which end comes next if nothing moves.
+    private func waitUntilMs() -> Int64 {
+      if answer != nil { return movedAtMs + forward.idleTimeoutMs }
+      if !mayReadContent {
+        return min(movedAtMs + Forwarder.continueWaitMs, deadlineMs)
+      }
+      if !connection.content.isDone, !isUploadBroken, upstream.outbound.isEmpty {
+        return movedAtMs + route.bodyTimeoutMs
+      }
+      // A long upload does not use the server's time up.
+      return forward.timeoutMs.map { movedAtMs + $0 } ?? .max
+    }
+
+    private mutating func timedOut() -> Attempt? {
+      if answer != nil {
+        return connection.outbound.isEmpty
+          ? .aborted(.upstream, .upstreamTimeout) : .aborted(.client, .callerGone)
+      }
+      if !mayReadContent, loop.nowMs < deadlineMs {
+        mayReadContent = true
+        movedAtMs = loop.nowMs
+        connection.answerBuffer().append("HTTP/1.1 100 Continue\r\n\r\n")
+        return nil
+      }
+      if !connection.content.isDone, !isUploadBroken, upstream.outbound.isEmpty {
+        return .refused(Refusal(.requestTimeout))
+      }
+      return .refused(Refusal(.upstreamTimeout))
+    }
+
+    /// After 30 seconds content must have come at 1 KiB a second (ROUTES.md, `bodyTimeout`).
+    private func tooSlowContent() -> Attempt? {
+      if connection.content.isDone || !mayReadContent || answer != nil { return nil }
+      let elapsedMs = loop.nowMs - startedAtMs
+      guard elapsedMs > Limits.slowBodyAfterMs,
+        connection.content.byteCount * 1_000 < UInt64(elapsedMs) * Limits.bodyBytesPerSecondMin
+      else { return nil }
+      return .refused(Refusal(.requestTimeout))
+    }
+  }
+}

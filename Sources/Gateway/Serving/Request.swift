@@ -1,0 +1,83 @@
+import HTTP
+import Reactor
+import Wire
+
+/// One request on its way through: what was received, and what its access log line will say.
+///
+/// There is one object a connection, used for one request after the other; its arrays keep their
+/// room.
+final class Request {
+  let connection: ServerConnection
+  let listener: Listener
+  /// The peer's address as text, and as JSON text with its quotes.
+  let peer: Peer
+  /// The path, normalised; `merged` is what is matched.
+  var path = NormalisedPath()
+  /// Lower case, without port or trailing dot; empty only in HTTP/1.0.
+  var host: [UInt8] = []
+  var port: UInt16?
+  /// 32 hexadecimal digits, or what a trusted proxy sent.
+  var id: [UInt8] = []
+  /// The client's address as text: the peer's, or what a trusted proxy says.
+  var client: [UInt8] = []
+  var record = AccessRecord()
+
+  init(_ connection: ServerConnection, listener: Listener, peer: Peer) {
+    self.connection = connection
+    self.listener = listener
+    self.peer = peer
+  }
+
+  /// Begins another request.
+  func reset(startedNs: Int64) {
+    record = AccessRecord()
+    record.startedNs = startedNs
+    record.bytesReadBefore = connection.bytesRead
+    record.bytesWrittenBefore = connection.bytesWritten
+    host.removeAll(keepingCapacity: true)
+    port = nil
+  }
+
+  var method: Method { connection.head.method }
+
+  /// The method's bytes, copied.
+  var methodBytes: [UInt8] { bytes(connection.head.methodRange) }
+
+  /// Bytes of the head, copied.
+  func bytes(_ range: Range<Int>) -> [UInt8] {
+    let buffer = connection.received
+    let span = buffer.slice(range)
+    return [UInt8](copying: span)
+  }
+}
+
+/// Who is at the other end of a connection.
+struct Peer {
+  let address: [UInt8]
+  let isTrusted: Bool
+}
+
+/// A listener as one worker uses it.
+final class Listener {
+  let index: Int
+  let nameJSON: [UInt8]
+  let tls: TLSServerContext?
+  let handshakeTimeoutMs: Int64
+
+  init(index: Int, name: String, tls: TLSServerContext?, handshakeTimeoutMs: Int64) {
+    self.index = index
+    var json: [UInt8] = []
+    JSONWriter.appendString(name, to: &json)
+    nameJSON = json
+    self.tls = tls
+    self.handshakeTimeoutMs = handshakeTimeoutMs
+  }
+}
+
+extension NormalisedPath {
+  /// The path that goes on: the one that was matched, with its empty segments where the route
+  /// keeps them.
+  func forwarded(_ rules: PathRules) -> [UInt8] {
+    rules.emptySegments == .keep ? unmerged ?? merged : merged
+  }
+}

@@ -1,0 +1,146 @@
+import HTTP
+import Reactor
+import Wire
+
+/// Writes the request that goes to a server: anew, from what was parsed. Its framing is the
+/// gateway's own, and what the gateway says of itself no caller can say.
+enum RequestWriter {
+  /// What the caller's own fields never do: framing and the connection are this hop's, forwarding
+  /// fields and the request's id are the gateway's words, the credential is for the gateway.
+  private static let dropped: FieldNameSet = {
+    var names = FieldNameSet()
+    for name: FieldName in [
+      .host, .contentLength, .transferEncoding, .expect, .authorization, .forwarded,
+      .xForwardedFor, .xForwardedProto, .xForwardedHost, .xForwardedPort, .xForwardedPrefix,
+      .xForwardedOther, .xRequestID,
+    ] {
+      names.insert(name)
+    }
+    return names
+  }()
+
+  /// Room for what the gateway adds beside the head received, the token and the path.
+  private static let ownBytesMax = 1_024
+
+  /// Puts the head into the connection's request buffer, enlarging it where it must.
+  static func write(
+    _ request: Request, _ bearing: borrowing Bearing, to server: Upstream.Server,
+    _ forward: Route.Forward, pathRules: PathRules, into upstream: UpstreamConnection
+  ) {
+    let head = request.connection.head
+    let received = request.connection.received
+    let path = request.path.forwarded(pathRules)
+    var out = upstream.requestBuffer()
+    // The authority may be written twice, all else of the head once.
+    let need = head.byteCount + (head.authorityRange?.count ?? 0) + path.count + bearing.byteCount + server.authority.count
+      + forward.hostLiteral.count + request.client.count + ownBytesMax
+    if out.room < need { out = upstream.growRequestBuffer(toAtLeast: need) }
+
+    out.append(received.slice(head.methodRange))
+    out.append(" ")
+    if head.targetForm == .asterisk {
+      out.append("*")
+    } else {
+      out.append(path)
+      if let query = head.query {
+        out.append("?")
+        out.append(received.slice(query))
+      }
+    }
+    out.append(" HTTP/1.1\r\nHost: ")
+    switch forward.hostPolicy {
+    case .upstream: out.append(server.authority)
+    case .literal: out.append(forward.hostLiteral)
+    case .preserve:
+      if let authority = head.authorityRange {
+        out.append(received.slice(authority))
+      } else {
+        out.append(server.authority)
+      }
+    }
+    out.append("\r\n")
+    copyFields(of: request, bearing, from: received, to: out)
+    writeFraming(of: head, to: out)
+    writeForwarding(of: request, forward, from: received, to: out)
+    bearing.writeAuthorization(from: received, to: out)
+    out.append("\r\n")
+  }
+
+  /// Lines stand one behind the other, so each run of lines that go on is copied in one piece.
+  private static func copyFields(
+    of request: Request, _ bearing: borrowing Bearing, from received: Buffer, to out: Buffer
+  ) {
+    let head = request.connection.head
+    var runStart = -1
+    for line in head.fields {
+      let goesOn = !line.isHopByHop && !dropped.contains(line.known)
+      if goesOn {
+        if runStart < 0 { runStart = Int(line.nameStart) }
+      } else if runStart >= 0 {
+        out.append(received.slice(runStart..<Int(line.nameStart)))
+        runStart = -1
+      }
+    }
+    // The empty line's CRLF is not the last field's.
+    if runStart >= 0 { out.append(received.slice(runStart..<(head.byteCount - 2))) }
+  }
+
+  private static func writeFraming(of head: RequestHead, to out: Buffer) {
+    switch head.framing {
+    case .none, .untilClose: break
+    case .length(let count):
+      out.append("Content-Length: ")
+      out.append(decimal: count)
+      out.append("\r\n")
+    case .chunked: out.append("Transfer-Encoding: chunked\r\n")
+    }
+    if head.expectsContinue { out.append("Expect: 100-continue\r\n") }
+  }
+
+  private static func writeForwarding(
+    of request: Request, _ forward: Route.Forward, from received: Buffer, to out: Buffer
+  ) {
+    let head = request.connection.head
+    out.append("X-Forwarded-For: ")
+    if request.peer.isTrusted {
+      // A trusted proxy's list, then the proxy itself.
+      for line in head.fields
+      where line.known == .xForwardedFor && !line.hasUnderscore && !line.value.isEmpty {
+        out.append(received.slice(line.value))
+        out.append(", ")
+      }
+    }
+    out.append(request.peer.address)
+    out.append("\r\nX-Forwarded-Proto: ")
+    if request.peer.isTrusted, let line = head.first(.xForwardedProto),
+      isScheme(received.slice(line.value))
+    {
+      out.append(received.slice(line.value))
+    } else {
+      out.append(request.listener.tls == nil ? "http" : "https")
+    }
+    if request.peer.isTrusted, let line = head.first(.xForwardedHost), !line.value.isEmpty {
+      out.append("\r\nX-Forwarded-Host: ")
+      out.append(received.slice(line.value))
+    } else if let authority = head.authorityRange {
+      out.append("\r\nX-Forwarded-Host: ")
+      out.append(received.slice(authority))
+    }
+    out.append("\r\nX-Request-Id: ")
+    out.append(request.id)
+    if forward.via {
+      out.append(head.minorVersion == 1 ? "\r\nVia: 1.1 tollgate" : "\r\nVia: 1.0 tollgate")
+    }
+    out.append("\r\n")
+  }
+
+  private static func isScheme(_ value: Span<UInt8>) -> Bool {
+    func equals(_ text: StaticString) -> Bool {
+      guard value.count == text.utf8CodeUnitCount else { return false }
+      return text.withUTF8Buffer { bytes in
+        (0..<value.count).allSatisfy { unsafe bytes[$0] == value[$0] | 0x20 }
+      }
+    }
+    return equals("http") || equals("https")
+  }
+}

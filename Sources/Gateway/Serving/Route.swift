@@ -1,0 +1,148 @@
+import HTTP
+import OAuth
+import Reactor
+import Wire
+
+/// One route as one worker uses it: bytes ready to be compared and written, and counters of its
+/// own. Each worker has its own copies, because counting references on shared objects costs a
+/// fight for the cache line.
+final class Route {
+  let settings: RouteSettings
+  /// JSON text, quotes included, for the access log.
+  let nameJSON: [UInt8]
+  let access: Access
+  let action: Action
+  let bodyBytesMax: UInt64
+  let bodyTimeoutMs: Int64
+  let listeners: [Bool]?
+  let methods: Set<[UInt8]>?
+  let headers: [(name: FieldNameKey, value: [UInt8])]
+  let port: UInt16?
+
+  enum Access {
+    case open
+    case checked(Check)
+  }
+
+  /// What a protected route asks of a caller.
+  struct Check {
+    /// By the issuer's index: whether its tokens count here.
+    let issuers: [Bool]
+    let scopes: [UTF8Text]
+    let anyScopes: [UTF8Text]
+    let realm: String?
+    let admission: RouteAccess.Admission
+    let onward: Onward
+
+    /// Whether a token is exchanged here: it then ends without any skew.
+    var isExchanging: Bool {
+      if case .exchanged = onward { return true }
+      return false
+    }
+  }
+
+  enum Onward {
+    /// By the index of the worker's targets.
+    case exchanged(target: Int)
+    case stripped
+    case passedThrough
+  }
+
+  enum Action {
+    case forward(Forward)
+    case respond(FixedResponse)
+  }
+
+  struct Forward {
+    let upstream: Upstream
+    let hostPolicy: ForwardSettings.HostPolicy
+    let hostLiteral: [UInt8]
+    let timeoutMs: Int64?
+    let idleTimeoutMs: Int64
+    let retries: Int
+    let via: Bool
+  }
+
+  init(
+    _ settings: RouteSettings, access: Access, action: Action, listenerCount: Int
+  ) {
+    self.settings = settings
+    self.access = access
+    self.action = action
+    var json: [UInt8] = []
+    JSONWriter.appendString(settings.name, to: &json)
+    nameJSON = json
+    bodyBytesMax = UInt64(max(0, settings.limits.bodyBytesMax))
+    bodyTimeoutMs = settings.limits.bodyTimeoutMs
+    listeners = settings.match.listeners.map { chosen in
+      (0..<listenerCount).map { chosen.contains($0) }
+    }
+    methods = settings.match.methods.map { Set($0.map(\.bytes)) }
+    headers = settings.match.headers.compactMap { condition in
+      FieldNameKey(condition.name.bytes).map { ($0, condition.value.bytes) }
+    }
+    port = settings.match.host.port
+  }
+
+  /// The realm of this route's challenges, where it has one of its own.
+  var realm: String? {
+    guard case .checked(let check) = access else { return nil }
+    return check.realm
+  }
+
+  /// How much more than another route of the same pattern this one asks for: who asks for more is
+  /// tried first.
+  var precedence: (Int, Int, Int) {
+    (listeners == nil ? 0 : 1, methods == nil ? 0 : 1, headers.count)
+  }
+}
+
+/// A group of equal servers, as one worker uses it.
+final class Upstream {
+  struct Server {
+    let pool: UpstreamPool
+    /// What `Host` says to it.
+    let authority: [UInt8]
+    /// For the access log, as JSON text with its quotes.
+    let nameJSON: [UInt8]
+  }
+
+  let name: String
+  let servers: [Server]
+  /// How many resends are left: a fifth of the requests sent, so that a failing server is not
+  /// asked much more than a healthy one.
+  private var retryBudget: Double = Upstream.retryFloor
+  private var next: Int
+
+  private static let retryFloor = 3.0
+  private static let retryCeiling = 100.0
+
+  /// - Parameter first: where to begin the round: different for each worker.
+  init(name: String, servers: [Server], first: Int) {
+    self.name = name
+    self.servers = servers
+    next = servers.isEmpty ? 0 : first % servers.count
+  }
+
+  /// The server whose turn it is, other than those tried.
+  func pick(except tried: UInt64) -> Int? {
+    for _ in servers.indices {
+      let index = next
+      next = next + 1 == servers.count ? 0 : next + 1
+      if index >= 64 || tried & (1 << UInt64(index)) == 0 { return index }
+    }
+    return nil
+  }
+
+  /// Counts a request, which earns a fifth of a resend.
+  func noteRequest() {
+    if retryBudget < Self.retryCeiling { retryBudget += 0.2 }
+  }
+
+  /// Takes a resend out of the budget.
+  func mayRetry() -> Bool {
+    guard retryBudget >= 1 else { return false }
+    retryBudget -= 1
+    return true
+  }
+}

@@ -1,0 +1,200 @@
+import HTTP
+import Reactor
+import Wire
+
+extension Engine {
+  /// One request's way through, top to bottom.
+  ///
+  /// Each step needs the value that the step before made, and nothing else can make it, so leaving
+  /// out a check does not compile. Whatever happens, one line is logged when the answer has ended.
+  func serve(_ request: Request) async {
+    do throws(Refusal) {
+      try begin(request)
+      let route = try router.route(request)
+      try note(route, on: request)
+      let caller = try await authenticator.identity(of: request, at: route)
+      let admitted = try Admission.admit(caller, at: route)
+      switch route.action {
+      case .respond(let answer): try await respond(answer, to: request)
+      case .forward(let forward):
+        let bearing = try await exchanger.bearing(of: admitted, for: request)
+        try await Forwarder.forward(request, bearing, along: route, forward)
+      }
+    } catch {
+      await refuse(error, request)
+    }
+    log?.write(request, endedNs: Clock.monotonicNs())
+  }
+
+  /// Serves a connection's requests, one after the other, until it ends.
+  func serve(_ connection: ServerConnection, from listener: Listener, peer: Peer) async {
+    let request = Request(connection, listener: listener, peer: peer)
+    while true {
+      let arrival = await connection.nextRequest()
+      request.reset(startedNs: Clock.monotonicNs())
+      switch arrival {
+      case .finished:
+        connection.finish()
+        return
+      case .request: await serve(request)
+      case .faulty(let fault): await refuseHead(refusal(for: fault), request)
+      case .tooSlow: await refuseHead(Refusal(.requestTimeout), request)
+      }
+      if connection.isAborted { return }
+      if connection.closesAfterAnswer {
+        await connection.close()
+        return
+      }
+    }
+  }
+
+  /// Turns away a connection that is one too many, with an answer that costs little.
+  func shed(_ connection: ServerConnection, from listener: Listener) async {
+    let peer = Peer(address: [], isTrusted: false)
+    let request = Request(connection, listener: listener, peer: peer)
+    request.reset(startedNs: Clock.monotonicNs())
+    await refuseHead(Refusal(.overloaded, retryAfter: 1), request)
+    await connection.close()
+  }
+
+  /// What must be known of a request before anything is decided: who sent it, its id, its path in
+  /// the form that is matched.
+  private func begin(_ request: Request) throws(Refusal) {
+    let connection = request.connection
+    let head = connection.head
+    if !head.keepAlive { connection.closesAfterAnswer = true }
+    request.host += head.authority.host
+    request.port = head.authority.port
+    identify(request)
+    connection.content = BodyFlow(
+      head.framing, as: head.framing == .chunked ? .chunked : .length, pinned: head.byteCount)
+    if head.targetForm == .asterisk {
+      request.path = NormalisedPath()
+      throw Refusal(.noRoute)
+    }
+    let received = connection.received
+    do throws(PathFault) {
+      try PathNormaliser.normalise(received.slice(head.path), into: &request.path)
+    } catch {
+      request.path = NormalisedPath()
+      throw Refusal(.malformedRequest, "The request's path is ambiguous.")
+    }
+    try checkAuthority(of: request)
+  }
+
+  /// A connection made for one certificate's names serves no other's (RFC 9110 §7.4): what one
+  /// listener would have answered under another certificate is another place.
+  private func checkAuthority(of request: Request) throws(Refusal) {
+    guard let tls = request.listener.tls, tls.hasSeveral,
+      let wanted = tls.certificateIndex(for: String(decoding: request.host, as: UTF8.self)),
+      wanted != request.connection.stream.tls?.certificateIndex
+    else { return }
+    throw Refusal(.misdirected)
+  }
+
+  /// What the matched route says of the request itself.
+  private func note(_ route: Route, on request: Request) throws(Refusal) {
+    request.record.route = route
+    let head = request.connection.head
+    if head.method == .trace {
+      throw Refusal(.methodNotAllowed)
+    }
+    let rules = route.settings.pathRules
+    if request.path.hasEncodedSlash, rules.encodedSlash == .reject {
+      throw Refusal(.malformedRequest, "The path holds an encoded slash.")
+    }
+    if request.path.hasParameters, rules.parameters == .reject {
+      throw Refusal(.malformedRequest, "The path holds a parameter (;).")
+    }
+    if request.path.hadEmptySegments, rules.emptySegments == .reject {
+      throw Refusal(.malformedRequest, "The path holds an empty segment (//).")
+    }
+    if case .length(let count) = head.framing, count > route.bodyBytesMax {
+      throw Refusal(.bodyTooLarge)
+    }
+    request.connection.content.limit(toBytes: route.bodyBytesMax)
+  }
+
+  private func respond(_ answer: FixedResponse, to request: Request) async throws(Refusal) {
+    let connection = request.connection
+    var fields: [UInt8] = []
+    for (name, value) in answer.headers {
+      fields += name.bytes
+      fields.append(": ")
+      fields += value.bytes
+      fields.append("\r\n")
+    }
+    let canKeep = canDropContent(of: connection)
+    if !canKeep { connection.closesAfterAnswer = true }
+    request.record.status = answer.status
+    AnswerWriter.writeOwn(
+      answer.status, fields: fields, content: answer.body, isHead: request.method == .head,
+      closes: connection.closesAfterAnswer, to: connection)
+    await finishOwnAnswer(request)
+  }
+
+  /// Tells the caller why it is turned away, and notes it.
+  private func refuse(_ refusal: Refusal, _ request: Request) async {
+    let connection = request.connection
+    request.record.status = refusal.reason.status
+    request.record.reason = refusal.reason
+    request.record.exchangeError = refusal.exchangeError
+    if refusal.reason == .callerGone {
+      request.record.aborted = .client
+      connection.abort()
+      return
+    }
+    if refusal.reason.closesConnection || !canDropContent(of: connection) {
+      connection.closesAfterAnswer = true
+    }
+    Refusing.write(
+      refusal, to: request, realm: request.record.route?.realm,
+      closes: connection.closesAfterAnswer)
+    await finishOwnAnswer(request)
+  }
+
+  /// Turns a request away whose head is not known.
+  private func refuseHead(_ refusal: Refusal, _ request: Request) async {
+    request.connection.forgetHead()
+    request.path = NormalisedPath()
+    identify(request)
+    request.connection.closesAfterAnswer = true
+    await refuse(refusal, request)
+    log?.write(request, endedNs: Clock.monotonicNs())
+  }
+
+  private func finishOwnAnswer(_ request: Request) async {
+    let connection = request.connection
+    let isSent = await connection.flushAll(stallMs: idleTimeoutMs)
+    if !isSent {
+      request.record.aborted = .client
+      connection.abort()
+      return
+    }
+    if !connection.closesAfterAnswer, !connection.content.isDone {
+      let isDropped = await connection.dropContent(
+        bytesMax: Limits.dropContentBytesMax, stallMs: bodyTimeoutMs)
+      if !isDropped { connection.closesAfterAnswer = true }
+    }
+  }
+
+  /// Whether so little content is to come that reading it is cheaper than a new connection.
+  private func canDropContent(of connection: ServerConnection) -> Bool {
+    if connection.content.isDone { return true }
+    if connection.head.expectsContinue { return false }
+    guard let remaining = connection.content.remaining else { return false }
+    return remaining <= Limits.dropContentBytesMax
+  }
+
+  private func refusal(for fault: RequestFault) -> Refusal {
+    switch fault {
+    case .requestLineTooLong: Refusal(.requestLineTooLong)
+    case .headersTooLarge, .tooManyFields: Refusal(.headersTooLarge)
+    case .malformed(let malformation):
+      Refusal(.malformedRequest, "The request is not well-formed HTTP/1.1: \(malformation).")
+    case .versionUnsupported: Refusal(.versionUnsupported)
+    case .transferCodingUnknown, .connectMethod: Refusal(.notImplemented)
+    case .expectationFailed: Refusal(.expectationFailed)
+    }
+  }
+}

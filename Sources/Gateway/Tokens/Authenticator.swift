@@ -1,0 +1,203 @@
+import Crypto
+import HTTP
+import JOSE
+import OAuth
+import Reactor
+import Wire
+
+/// Whom a request's token stands for, verified; or nobody, on a public route. Only the
+/// authenticator makes one.
+struct VerifiedIdentity: ~Copyable {
+  fileprivate(set) var caller: Caller?
+}
+
+/// A caller whose token held every check, and where the token stands in the request's head.
+struct Caller {
+  let token: KnownToken
+  let tokenRange: Range<Int>
+}
+
+/// Verifies callers' tokens.
+///
+/// A token is digested once; what the digest finds in the worker's own table, or in the cache that
+/// all workers share, was verified before and only its end and its keys are looked at again.
+final class Authenticator {
+  private let shared: SharedTokens
+  private let tokens: WorkerTokens
+  private let digester: Digester
+  private let loggedClaims: [LoggedClaim]
+
+  init(_ shared: SharedTokens, tokens: WorkerTokens, digester: Digester, claims: [LoggedClaim]) {
+    self.shared = shared
+    self.tokens = tokens
+    self.digester = digester
+    loggedClaims = claims
+  }
+
+  /// Who makes `request`.
+  func identity(of request: Request, at route: Route) async throws(Refusal) -> VerifiedIdentity {
+    guard case .checked(let check) = route.access else { return VerifiedIdentity(caller: nil) }
+    let range = try Credential.find(in: request)
+    let received = request.connection.received
+    let digest = digester.digest(received.slice(range))
+    let nowMs = Clock.wallMs()
+    let known: KnownToken
+    if let held = held(digest, nowMs: nowMs) {
+      request.record.authentication = .cached
+      known = held
+    } else {
+      // A token that is held was looked at when it came first.
+      try Credential.check(received.slice(range))
+      let beganNs = Clock.monotonicNs()
+      defer { request.record.authNs = Clock.monotonicNs() - beganNs }
+      known = try await verify(request, range, digest, check, nowMs: nowMs)
+      request.record.authentication = .verified
+      tokens.insert(known)
+    }
+    request.record.caller = known
+    guard check.issuers[known.issuer] else { throw Refusal(.issuerUnknown) }
+    if known.isExpired(atMs: nowMs, exchanging: check.isExchanging) { throw Refusal(.tokenExpired) }
+    return VerifiedIdentity(caller: Caller(token: known, tokenRange: range))
+  }
+
+  /// A token that was verified before and whose key is still its issuer's.
+  private func held(_ digest: SHA256Digest, nowMs: Int64) -> KnownToken? {
+    if let known = tokens[digest] {
+      if known.keysGeneration == shared.issuers[known.issuer].generation { return known }
+      tokens.remove(digest)
+    }
+    guard let verified = shared.verified.find(digest, nowMs: nowMs),
+      let issuer = shared.issuerIndex(of: verified.issuer)
+    else { return nil }
+    let keys = shared.issuers[issuer]
+    let generation = keys.generation
+    guard let set = keys.keys, verified.isStillBacked(by: set, keys.rules) else {
+      shared.verified.remove(digest)
+      return nil
+    }
+    let known = KnownToken(
+      verified, digest: digest, issuer: issuer, keysGeneration: generation, claims: loggedClaims,
+      digester: digester)
+    tokens.insert(known)
+    return known
+  }
+
+  private func verify(
+    _ request: Request, _ range: Range<Int>, _ digest: SHA256Digest, _ check: Route.Check,
+    nowMs: Int64
+  ) async throws(Refusal) -> KnownToken {
+    let received = request.connection.received
+    let unverified: UnverifiedToken
+    do throws(TokenFault) {
+      unverified = try UnverifiedToken(received.slice(range))
+    } catch {
+      throw Refusal(error)
+    }
+    guard let issuer = shared.issuerIndex(of: unverified.issuer), check.issuers[issuer] else {
+      throw Refusal(.issuerUnknown)
+    }
+    let keys = shared.issuers[issuer]
+    let waiter = request.connection.waiter
+    let untilMs = waiter.loop.nowMs + keys.rules.settings.timeoutMs
+    while true {
+      let generation = keys.generation
+      if let set = keys.keys {
+        do throws(TokenFault) {
+          // The skew is granted here and taken back by `isExpired` where the route exchanges.
+          let verified = try unverified.verify(by: keys.rules, keys: set, nowMs: nowMs)
+          shared.verified.insert(digest, verified, nowMs: nowMs)
+          return KnownToken(
+            verified, digest: digest, issuer: issuer, keysGeneration: generation,
+            claims: loggedClaims, digester: digester)
+        } catch .keyUnknown {
+          // Its key may be new: see below.
+        } catch {
+          throw Refusal(error)
+        }
+      }
+      switch keys.answer(isKnown: false, waiter: waiter.remote) {
+      case .unknown: throw Refusal(.keyUnknown)
+      case .unavailable: throw Refusal(.keysUnavailable)
+      case .found: continue
+      case .fetch:
+        let isSignalled = await waiter.wait(untilMs: untilMs)
+        if !isSignalled { throw Refusal(.keysUnavailable) }
+        if request.connection.hasCallerGone() { throw Refusal(.callerGone) }
+      }
+    }
+  }
+}
+
+/// Finds the bearer token of a request (RFC 6750 §2.1).
+enum Credential {
+  /// Where the token stands in the head.
+  ///
+  /// - Throws: `token_missing` without one, other schemes included; `token_malformed` (400) for a
+  ///   broken or repeated one.
+  static func find(in request: Request) throws(Refusal) -> Range<Int> {
+    var found: Range<Int>?
+    for line in request.connection.head.fields
+    where line.known == .authorization && !line.hasUnderscore {
+      if found != nil {
+        throw Refusal(.credentialMalformed, "There is more than one Authorization field.")
+      }
+      found = line.value
+    }
+    guard let found else { throw Refusal(.tokenMissing) }
+    let received = request.connection.received
+    return try token(in: received.slice(found), at: found.lowerBound)
+  }
+
+  private static func token(in value: Span<UInt8>, at offset: Int) throws(Refusal) -> Range<Int> {
+    var end = 0
+    while end < value.count, !ByteClass.isBlank(value[end]) { end += 1 }
+    guard end == 6, isBearer(value) else { throw Refusal(.tokenMissing) }
+    var start = end
+    while start < value.count, value[start] == UInt8(ascii: " ") { start += 1 }
+    guard start < value.count else { throw Refusal(.credentialMalformed) }
+    guard value.count - start <= Limits.tokenBytesMax else {
+      throw Refusal(.credentialMalformed, "The token is too long.")
+    }
+    return (offset + start)..<(offset + value.count)
+  }
+
+  /// Looks at every byte of a token.
+  static func check(_ token: Span<UInt8>) throws(Refusal) {
+    for index in 0..<token.count where !isTokenCharacter(token[index]) {
+      throw Refusal(.credentialMalformed)
+    }
+  }
+
+  private static func isBearer(_ value: Span<UInt8>) -> Bool {
+    value[0] | 32 == UInt8(ascii: "b") && value[1] | 32 == UInt8(ascii: "e")
+      && value[2] | 32 == UInt8(ascii: "a") && value[3] | 32 == UInt8(ascii: "r")
+      && value[4] | 32 == UInt8(ascii: "e") && value[5] | 32 == UInt8(ascii: "r")
+  }
+
+  /// `b64token` of RFC 6750 §2.1; its padding may stand anywhere here, the JWT parser refuses it.
+  private static func isTokenCharacter(_ byte: UInt8) -> Bool {
+    ByteClass.isUnreserved(byte) || byte == UInt8(ascii: "+") || byte == UInt8(ascii: "/")
+      || byte == UInt8(ascii: "=")
+  }
+}
+
+extension Refusal {
+  /// A token that is not believed.
+  init(_ fault: TokenFault) {
+    let reason: Reason =
+      switch fault {
+      case .malformed: .tokenMalformed
+      case .issuerUnknown: .issuerUnknown
+      case .keyUnknown: .keyUnknown
+      case .algorithmRefused: .algorithmRefused
+      case .signatureInvalid: .signatureInvalid
+      case .expired: .tokenExpired
+      case .notYetValid: .tokenNotYetValid
+      case .audienceWrong: .audienceWrong
+      case .typeRefused: .typeRefused
+      case .claimsInvalid: .claimsInvalid
+      case .bindingUnverified: .bindingUnverified
+      }
+    self.init(reason)
+  }
+}

@@ -1,0 +1,305 @@
+package import Reactor
+package import Wire
+
+/// A caller's connection: requests in, answers out, one after the other.
+///
+/// While a request is being served its head stays at the front of `received`, and its content and
+/// whatever the caller sent ahead come behind it. Between requests the connection holds no buffer.
+/// It knows HTTP/1.1's framing and its own deadlines; what a request means is its user's business.
+package final class ServerConnection {
+  /// The deadlines and sizes of a connection, in milliseconds and bytes.
+  package struct Limits: Sendable {
+    package var head: RequestHeadLimits
+    package var headerTimeoutMs: Int64
+    package var idleTimeoutMs: Int64
+
+    package init(head: RequestHeadLimits, headerTimeoutMs: Int64, idleTimeoutMs: Int64) {
+      self.head = head
+      self.headerTimeoutMs = headerTimeoutMs
+      self.idleTimeoutMs = idleTimeoutMs
+    }
+  }
+
+  /// What came next from the caller.
+  package enum Arrival {
+    /// `head` is a whole request's.
+    case request
+    /// The head can't be served; the answer says why, then the connection closes.
+    case faulty(RequestFault)
+    /// A head that was begun was not finished in time.
+    case tooSlow
+    /// The caller is gone, stayed idle too long, or the worker drains: close without an answer.
+    case finished
+  }
+
+  package let stream: ByteStream
+  package let waiter: Waiter
+  package let buffers: BufferPool
+  /// The head of the request being served; its ranges count from the first byte of `received`.
+  package private(set) var head = RequestHead()
+  /// What came and is not yet used; its front is the present request's head.
+  package private(set) var received: Buffer
+  /// Answer bytes on their way out.
+  package private(set) var outbound: Buffer
+  /// The present request's content.
+  package var content = BodyFlow(.none, as: .none, pinned: 0)
+  /// Set to end the connection when the present answer is out.
+  package var closesAfterAnswer = false
+  /// The worker drains: no further request is taken.
+  package private(set) var isDraining = false
+  /// Bytes read from and written to the caller so far (inside TLS).
+  package private(set) var bytesRead: UInt64 = 0
+  package private(set) var bytesWritten: UInt64 = 0
+
+  /// The connection was broken off; nothing more can be done with it.
+  package private(set) var isAborted = false
+  /// Whether the last connection to a server had been used before, and whether a byte of the
+  /// request was written to it: what decides about sending again.
+  package var lastUpstreamWasReused = false
+  package var lastUpstreamHadWritten = false
+
+  private var parser: RequestHeadParser
+  private let limits: Limits
+  private var isIdle = true
+  private var hasServed = false
+  private let headBytesMax: Int
+
+  package init(
+    _ stream: ByteStream, waiter: Waiter, buffers: BufferPool, limits: Limits
+  ) {
+    self.stream = stream
+    self.waiter = waiter
+    self.buffers = buffers
+    self.limits = limits
+    received = buffers.none
+    outbound = buffers.none
+    parser = RequestHeadParser(limits: limits.head)
+    headBytesMax = limits.head.requestLineBytesMax + limits.head.headBytesMax + 4
+    stream.waiter = waiter
+  }
+
+  /// Waits for the next request's head.
+  package func nextRequest() async -> Arrival {
+    finishRequest()
+    let idleLimitMs = hasServed ? limits.idleTimeoutMs : limits.headerTimeoutMs
+    let idleUntilMs = waiter.loop.nowMs + idleLimitMs
+    var headUntilMs: Int64?
+    while true {
+      if !received.isEmpty {
+        isIdle = false
+        let received = received
+        do throws(RequestFault) {
+          if case .complete = try parser.parse(received.readable, into: &head) {
+            hasServed = true
+            return .request
+          }
+        } catch {
+          return .faulty(error)
+        }
+      }
+      switch readMore(upTo: headBytesMax) {
+      case .bytes:
+        continue
+      case .wouldBlock:
+        if received.isEmpty {
+          if isDraining { return .finished }
+          releaseReceived()
+        } else if headUntilMs == nil {
+          headUntilMs = waiter.loop.nowMs + limits.headerTimeoutMs
+        }
+        let isSignalled = await waiter.wait(untilMs: headUntilMs ?? idleUntilMs)
+        if !isSignalled { return headUntilMs == nil ? .finished : .tooSlow }
+      case .ended, .failed:
+        return .finished
+      }
+    }
+  }
+
+  /// Ends the wait of an idle connection and takes no request after the present one.
+  package func drain() {
+    isDraining = true
+    closesAfterAnswer = true
+    if isIdle { waiter.signal() }
+  }
+
+  /// Whether the caller has gone while an answer is outstanding: the end of its stream, a
+  /// `close_notify`, or a broken connection. Bytes sent ahead are kept, within the buffer's room.
+  package func hasCallerGone() -> Bool {
+    if stream.socket.hasPeerEnded, stream.tls == nil { return true }
+    if !stream.canRead || received.room == 0 { return stream.socket.hasPeerEnded }
+    switch stream.read(into: received) {
+    case .bytes(let count):
+      bytesRead += UInt64(count)
+      return false
+    case .wouldBlock: return stream.socket.hasPeerEnded
+    case .ended, .failed: return true
+    }
+  }
+
+  /// Reads more of the request's content behind what is there.
+  package func readContent() -> Transfer {
+    readMore(upTo: received.capacity)
+  }
+
+  private func readMore(upTo bytesMax: Int) -> Transfer {
+    if received.room == 0 {
+      if received.capacity == 0 {
+        received = buffers.take()
+      } else if received.capacity < bytesMax {
+        received = buffers.grown(received, toAtLeast: min(received.capacity * 2, bytesMax))
+      } else {
+        received.compact()
+        if received.room == 0 { return .wouldBlock }
+      }
+    }
+    let transfer = stream.read(into: received)
+    if case .bytes(let count) = transfer { bytesRead += UInt64(count) }
+    return transfer
+  }
+
+  private func finishRequest() {
+    isIdle = true
+    if hasServed { received.consume(min(content.end, received.count)) }
+    content = BodyFlow(.none, as: .none, pinned: 0)
+    parser.reset()
+    if received.isEmpty { releaseReceived() }
+    releaseOutbound()
+  }
+
+  private func releaseReceived() {
+    buffers.give(received)
+    received = buffers.none
+  }
+
+  /// The buffer that the answer is put into.
+  package func answerBuffer() -> Buffer {
+    if outbound.capacity == 0 { outbound = buffers.take() }
+    return outbound
+  }
+
+  /// Puts a larger buffer in place, for a head that does not fit.
+  package func growAnswerBuffer(toAtLeast capacity: Int) -> Buffer {
+    outbound = buffers.grown(outbound, toAtLeast: capacity)
+    return outbound
+  }
+
+  /// Gives an empty buffer back while nothing is to be written.
+  package func releaseAnswerBuffer() {
+    if outbound.isEmpty { releaseOutbound() }
+  }
+
+  /// Writes what of the answer can be written now.
+  ///
+  /// - Returns: `.bytes` with nothing left, `.wouldBlock` with something left.
+  package func flush() -> Transfer {
+    var total = 0
+    while !outbound.isEmpty {
+      switch stream.write(from: outbound) {
+      case .bytes(let count):
+        total += count
+        bytesWritten += UInt64(count)
+      case let other: return other
+      }
+    }
+    releaseOutbound()
+    return .bytes(total)
+  }
+
+  /// Writes all of the answer that is there, waiting for a slow caller.
+  ///
+  /// - Parameter stallMs: the longest wait without a byte taken.
+  /// - Returns: whether all of it went out.
+  package func flushAll(stallMs: Int64) async -> Bool {
+    while true {
+      switch flush() {
+      case .bytes: return true
+      case .wouldBlock:
+        let isSignalled = await waiter.wait(untilMs: waiter.loop.nowMs + stallMs)
+        if !isSignalled { return false }
+      case .ended, .failed: return false
+      }
+    }
+  }
+
+  private func releaseOutbound() {
+    buffers.give(outbound)
+    outbound = buffers.none
+  }
+
+  /// Reads the rest of the request's content and drops it, so that the connection can be kept.
+  ///
+  /// - Returns: false when there is more than `bytesMax`, or it does not come.
+  package func dropContent(bytesMax: UInt64, stallMs: Int64) async -> Bool {
+    let sink = buffers.take()
+    defer { buffers.give(sink) }
+    let startCount = content.byteCount
+    while content.byteCount - startCount <= bytesMax {
+      let progress: BodyFlow.Progress
+      do throws(BodyFault) {
+        progress = try content.move(from: received, to: sink)
+      } catch {
+        return false
+      }
+      sink.removeAll()
+      switch progress {
+      case .done: return true
+      case .needsRoom: continue
+      case .needsSource:
+        switch readContent() {
+        case .bytes: continue
+        case .wouldBlock:
+          let isSignalled = await waiter.wait(untilMs: waiter.loop.nowMs + stallMs)
+          if !isSignalled { return false }
+        case .ended, .failed: return false
+        }
+      }
+    }
+    return false
+  }
+
+  /// Forgets the head of a request that could not be read.
+  package func forgetHead() { head = RequestHead() }
+
+  /// Ends a connection on which nothing is outstanding.
+  package func finish() {
+    stream.shutDown()
+    releaseOutbound()
+    releaseReceived()
+  }
+
+  /// Closes the connection so that the caller gets the whole answer: what it still sends is read
+  /// and dropped for a while, because a close with unread bytes makes the kernel reset the
+  /// connection and the answer may be lost with it (RFC 9112 §9.6).
+  package func close() async {
+    stream.shutDown()
+    releaseOutbound()
+    let untilMs = waiter.loop.nowMs + Self.lingerMs
+    var dropped = 0
+    while dropped < Self.lingerBytesMax {
+      received.removeAll()
+      if received.capacity == 0 { received = buffers.take() }
+      switch stream.read(into: received) {
+      case .bytes(let count): dropped += count
+      case .wouldBlock:
+        releaseReceived()
+        let isSignalled = await waiter.wait(untilMs: untilMs)
+        if !isSignalled { return }
+      case .ended, .failed:
+        releaseReceived()
+        return
+      }
+    }
+    releaseReceived()
+  }
+
+  /// Breaks the connection off: the caller sees a reset and can't take what it has for whole.
+  package func abort() {
+    isAborted = true
+    stream.socket.resetOnClose()
+    releaseOutbound()
+    releaseReceived()
+  }
+
+  private static let lingerMs: Int64 = 2_000
+  private static let lingerBytesMax = 1 << 20
+}

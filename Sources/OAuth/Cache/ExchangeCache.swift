@@ -1,0 +1,56 @@
+package import Crypto
+import Wire
+
+/// What came of exchanges, by the digest of the caller's token and of the target, for all workers:
+/// tokens, and for a while refusals.
+package final class ExchangeCache: Sendable {
+  package enum Entry: Sendable {
+    case issued(IssuedToken)
+    case refused(ExchangeRefusal)
+  }
+
+  private let cache: ShardedCache<Entry>
+  private let settings: ExchangeSettings.Cache
+
+  package init(_ settings: ExchangeSettings.Cache) {
+    cache = ShardedCache(byteCostMax: settings.sizeBytes)
+    self.settings = settings
+  }
+
+  /// The key: SHA-256 of the caller's whole token's digest and the target's. Never of less: not the
+  /// subject, not the client, or one caller's token could reach another.
+  package static func key(
+    token: SHA256Digest, target: SHA256Digest, digester: Digester
+  ) -> SHA256Digest { digester.digest(token, target) }
+
+  package func find(_ key: SHA256Digest, nowMs: Int64) -> Entry? {
+    cache.find(key, nowMs: nowMs)
+  }
+
+  /// Keeps a token for the life that `IssuedToken.keptUntilMs` gives it, if any.
+  package func insert(
+    _ key: SHA256Digest, _ token: IssuedToken, subjectEndsAtMs: Int64, nowMs: Int64
+  ) {
+    guard
+      let end = token.keptUntilMs(
+        nowMs: nowMs, subjectEndsAtMs: subjectEndsAtMs, settings)
+    else { return cache.remove(key) }
+    cache.insert(
+      key, .issued(token), byteCost: 96 + token.bytes.count, endsAtMs: end, nowMs: nowMs)
+  }
+
+  /// Keeps a refusal for `denied`, if it is one to be remembered and the setting is not 0.
+  package func insert(
+    _ key: SHA256Digest, _ refusal: ExchangeRefusal, subjectEndsAtMs: Int64, nowMs: Int64
+  ) {
+    guard refusal.isRemembered, settings.deniedMs > 0 else { return }
+    let end = min(NumericDate.sum(nowMs, settings.deniedMs), subjectEndsAtMs)
+    let cost = 192 + refusal.note.bytes.count + (refusal.claimsChallenge?.bytes.count ?? 0)
+    cache.insert(key, .refused(refusal), byteCost: cost, endsAtMs: end, nowMs: nowMs)
+  }
+
+  package func remove(_ key: SHA256Digest) { cache.remove(key) }
+  package func removeEnded(nowMs: Int64) { cache.removeEnded(nowMs: nowMs) }
+  package var count: Int { cache.count }
+  package var byteCost: Int { cache.byteCost }
+}

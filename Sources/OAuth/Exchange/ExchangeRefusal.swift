@@ -1,0 +1,65 @@
+package import Wire
+
+/// Why there is no exchanged token, and what that means for the next request.
+package struct ExchangeRefusal: Error, Sendable, Equatable {
+  /// The raw value is the `reason` in the answer, the access log and the metrics.
+  package enum Reason: String, Sendable, CaseIterable {
+    /// The token service no longer accepts the caller's token: 401.
+    case subjectRefused = "subject_refused"
+    /// It refuses this target for this caller: 403.
+    case denied = "exchange_denied"
+    /// It refuses the gateway, or talks nonsense: 502.
+    case misconfigured = "exchange_misconfigured"
+    /// What came back is not for that audience or not the caller's: 502.
+    case unverified = "exchange_unverified"
+    /// It cannot be reached, fails or asks for patience: 503.
+    case unavailable = "exchange_unavailable"
+    /// It is too slow: 504.
+    case timeout = "exchange_timeout"
+  }
+
+  package let reason: Reason
+  /// For the access log: the service's error code and what it said, at most 200 bytes, without any
+  /// token; or a few words of ours.
+  package let note: UTF8Text
+  /// Whole seconds after which to try again.
+  package let retryAfterSeconds: Int64?
+  /// Entra's `claims`, which the caller is to hand back when he signs in anew.
+  package let claimsChallenge: UTF8Text?
+  /// Whether the breaker counts it: connection failures, timeouts, 5xx and `invalid_client`.
+  package let countsForBreaker: Bool
+  /// Whether it is remembered for this caller's token and this target, for `cache.denied`.
+  package let isRemembered: Bool
+  /// Whether sending once more, inside the timeout, may help: 502, 503, 504 and 429.
+  package let mayBeSentAgain: Bool
+
+  init(
+    _ reason: Reason, note: UTF8Text, retryAfterSeconds: Int64? = nil,
+    claimsChallenge: UTF8Text? = nil, countsForBreaker: Bool = false, isRemembered: Bool = false,
+    mayBeSentAgain: Bool = false
+  ) {
+    self.reason = reason
+    self.note = note
+    self.retryAfterSeconds = retryAfterSeconds
+    self.claimsChallenge = claimsChallenge
+    self.countsForBreaker = countsForBreaker
+    self.isRemembered = isRemembered
+    self.mayBeSentAgain = mayBeSentAgain
+  }
+
+  /// No connection, or one that broke before the answer was whole.
+  package static let unreachable = ExchangeRefusal(
+    .unavailable, note: "no connection to the token service", countsForBreaker: true,
+    mayBeSentAgain: true)
+  /// No answer in time.
+  package static let timedOut = ExchangeRefusal(
+    .timeout, note: "no answer in time", countsForBreaker: true)
+  /// The answer is no HTTP, or longer than `TokenAnswer.bytesMax`.
+  package static let nonsense = ExchangeRefusal(.misconfigured, note: "an answer that is none")
+
+  /// The breaker is open for so many seconds more.
+  package static func breakerOpen(seconds: Int64) -> ExchangeRefusal {
+    ExchangeRefusal(
+      .unavailable, note: "the token service failed too often", retryAfterSeconds: max(1, seconds))
+  }
+}

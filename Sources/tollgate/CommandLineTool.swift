@@ -1,0 +1,71 @@
+import Glibc
+import Reactor
+
+/// What the operator can say.
+enum CommandLineTool {
+  /// ROUTES.md, "The command line".
+  enum ExitStatus: Int32 {
+    case well = 0
+    /// The input is wrong.
+    case badInput = 1
+    case usage = 2
+    /// It could not run: an address in use…
+    case couldNotRun = 3
+  }
+
+  static let usage = """
+    Usage: tollgate COMMAND
+
+      run [ROUTES]     serve what the routes file says
+      check [ROUTES]   say what is wrong with a routes file, and start nothing
+      demo [--once]    a whole system on this machine to try it out; --once checks it and ends
+      version          print the version
+
+    ROUTES is routes.json here, else /etc/tollgate/routes.json.
+
+    """
+
+  static func run(_ arguments: [String]) -> Int32 {
+    let rest = Array(arguments.dropFirst())
+    let status: ExitStatus
+    switch arguments.first {
+    case "run": status = RunCommand.run(rest)
+    case "check": status = CheckCommand.run(rest)
+    case "version", "--version":
+      Output.line("tollgate \(Version.text)")
+      status = .well
+    case "help", "--help", "-h":
+      Output.line(usage, terminator: "")
+      status = .well
+    case nil:
+      Output.error(usage, terminator: "")
+      status = .usage
+    case .some(let other):
+      Output.error("tollgate: unknown command \"\(other)\"\n\n\(usage)", terminator: "")
+      status = .usage
+    }
+    return status.rawValue
+  }
+}
+
+/// The product's version.
+enum Version {
+  static let text = "0.1.0"
+}
+
+/// Lines for the operator: what was asked for to standard output, everything else to standard
+/// error.
+enum Output {
+  static func line(_ text: String, terminator: String = "\n") {
+    write(text + terminator, to: 1)
+  }
+
+  static func error(_ text: String, terminator: String = "\n") {
+    write(text + terminator, to: 2)
+  }
+
+  private static func write(_ text: String, to raw: CInt) {
+    // Nobody is left to be told when this fails.
+    try? Files.write(Array(text.utf8), to: raw)
+  }
+}

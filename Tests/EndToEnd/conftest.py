@@ -1,0 +1,60 @@
+"""What every module of black-box tests shares."""
+
+import pathlib
+import sys
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "Support"))
+pytest.register_assert_rewrite("harness.client", "harness.gateway", "harness.world")
+
+from harness import promise  # noqa: E402
+from harness.world import World  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    """Issuer, token service and upstream of this module."""
+    world = World(tmp_path_factory.mktemp("world"))
+    yield world
+    world.close()
+
+
+@pytest.fixture
+def person(request):
+    """A person nobody else is: the name of the test."""
+    return request.node.name.replace("[", "-").replace("]", "")[:80]
+
+
+@pytest.fixture(autouse=True)
+def promise_kept(request):
+    """No test passes in which an upstream saw what it must never see."""
+    before = len(promise.broken)
+    yield
+    broken = promise.broken[before:]
+    assert not broken, "the promise was broken:\n" + "\n".join(broken)
+
+
+@pytest.fixture(autouse=True)
+def token_service_pleased(request):
+    """No test passes in which the token service was asked wrongly; all behave well afterwards."""
+    yield
+    if "world" in request.fixturenames:
+        world = request.getfixturevalue("world")
+        complaints, world.tokens.complaints = world.tokens.complaints, []
+        if world.tokens.gate:
+            world.tokens.gate.set()
+        world.tokens.reset()
+        assert not complaints, f"the token service was asked wrongly: {complaints}"
+
+
+def pytest_sessionfinish(session, exitstatus):
+    if promise.broken and exitstatus == 0:
+        session.exitstatus = 1
+
+
+def pytest_terminal_summary(terminalreporter):
+    if promise.broken:
+        terminalreporter.section("the promise was broken")
+        for text in promise.broken:
+            terminalreporter.write_line(text)
