@@ -86,8 +86,9 @@ package struct LoadedRoutes: Sendable {
   /// A complaint about a place of the file that turned out wrong later: a certificate that does
   /// not load, an address that can't be bound.
   package func problem(
-    at place: ConfigPlace, _ message: String, suggestion: String? = nil
+    at place: ConfigPlace, _ message: String, suggestion: String? = nil,
+    severity: ConfigProblem.Severity = .error
   ) -> ConfigProblem {
-    source.problem(at: place, message, suggestion: suggestion)
+    source.problem(at: place, message, suggestion: suggestion, severity: severity)
   }
 }
