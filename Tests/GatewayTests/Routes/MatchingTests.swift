@@ -9,7 +9,7 @@ struct MatchingTests {
       ("/", []), ("/*", [.rest]), ("/orders", [.literal("orders")]),
       ("/orders/", [.literal("orders")]), ("/orders/*", [.literal("orders"), .rest]),
       ("/{a}/{b-_1}", [.parameter("a"), .parameter("b-_1")]),
-      ("/%41%2f%3b;x", [.literal("A%2F%3B;x")]), ("/ü |", [.literal("%C3%BC%20%7C")]),
+      ("/%41%2f%3b;x", [.literal("A%2F%3B;x")]), ("/ü |", [.literal("%C3%BC%20|")]),
       ("/...", [.literal("...")]), ("/%7Bx%7D", [.literal("%7Bx%7D")]), ("/%2A", [.literal("%2A")]),
     ] as [(String, [PathPattern.Segment])])
   func `reads paths as they are matched`(_ text: String, _ expected: [PathPattern.Segment]) throws {
@@ -134,5 +134,18 @@ struct MatchingTests {
   func `counts changes`(_ one: String, _ other: String, _ expected: Int) {
     #expect(Spelling.distance(Array(one.utf8), Array(other.utf8)) == expected)
     #expect(Spelling.distance(Array(other.utf8), Array(one.utf8)) == expected)
+  }
+}
+
+extension MatchingTests {
+  @Test(arguments: ["/%41%2f%3b;x", "/a|b^\"", "/%C3%bc/%7e", "/%2A/%7b"])
+  func `holds literals as requests' paths are normalised`(_ text: String) throws {
+    var path = NormalisedPath()
+    try PathNormaliser.normalise(Array(text.utf8).span, into: &path)
+    let literals = try PathPattern(UTF8Text(text)).segments.map { segment in
+      guard case .literal(let literal) = segment else { throw PathPattern.Fault.query }
+      return literal.bytes
+    }
+    #expect(path.merged == literals.flatMap { [UInt8(ascii: "/")] + $0 })
   }
 }
