@@ -14,6 +14,8 @@ package struct Refusal: Error {
   package var allow: [UInt8] = []
   /// The scopes wanted, for the challenge (RFC 6750 §3).
   package var scope = ""
+  /// Entra's `claims`, which the caller hands back when it signs in anew; for the challenge.
+  package var claims: [UInt8] = []
   /// The token service's error code and description, for the log only; bounded and escaped there.
   package var exchangeError: [UInt8] = []
 

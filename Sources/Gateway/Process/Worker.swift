@@ -85,6 +85,7 @@ actor Worker {
       _ = await waiter.wait(untilMs: loop.nowMs + Limits.trimEveryMs)
       engine?.buffers.trim()
       engine?.clients.sweep()
+      if index == 0 { shared.tokens.removeEnded() }
     }
   }
 

@@ -65,6 +65,11 @@ enum Refusing {
       appendQuoted(Array(refusal.scope.utf8), to: &fields)
       fields.append("\"")
     }
+    if !refusal.claims.isEmpty {
+      fields.append(", claims=\"")
+      appendQuoted(refusal.claims, to: &fields)
+      fields.append("\"")
+    }
     fields.append("\r\n")
   }
 

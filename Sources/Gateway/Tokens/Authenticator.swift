@@ -42,10 +42,12 @@ final class Authenticator {
     let digest = digester.digest(received.slice(range))
     let nowMs = Clock.wallMs()
     let known: KnownToken
-    if let held = held(digest) {
+    if let held = held(digest, nowMs: nowMs) {
       request.record.authentication = .cached
       known = held
     } else {
+      // A token that is held was looked at when it came first.
+      try Credential.check(received.slice(range))
       let beganNs = Clock.monotonicNs()
       defer { request.record.authNs = Clock.monotonicNs() - beganNs }
       known = try await verify(request, range, digest, check, nowMs: nowMs)
@@ -59,12 +61,12 @@ final class Authenticator {
   }
 
   /// A token that was verified before and whose key is still its issuer's.
-  private func held(_ digest: SHA256Digest) -> KnownToken? {
+  private func held(_ digest: SHA256Digest, nowMs: Int64) -> KnownToken? {
     if let known = tokens[digest] {
       if known.keysGeneration == shared.issuers[known.issuer].generation { return known }
       tokens.remove(digest)
     }
-    guard let verified = shared.verified.value(for: digest),
+    guard let verified = shared.verified.find(digest, nowMs: nowMs),
       let issuer = shared.issuerIndex(of: verified.issuer)
     else { return nil }
     let keys = shared.issuers[issuer]
@@ -103,7 +105,7 @@ final class Authenticator {
         do throws(TokenFault) {
           // The skew is granted here and taken back by `isExpired` where the route exchanges.
           let verified = try unverified.verify(by: keys.rules, keys: set, nowMs: nowMs)
-          remember(verified, digest, nowMs)
+          shared.verified.insert(digest, verified, nowMs: nowMs)
           return KnownToken(
             verified, digest: digest, issuer: issuer, keysGeneration: generation,
             claims: loggedClaims, digester: digester)
@@ -123,12 +125,6 @@ final class Authenticator {
         if request.connection.hasCallerGone() { throw Refusal(.callerGone) }
       }
     }
-  }
-
-  private func remember(_ verified: VerifiedToken, _ digest: SHA256Digest, _ nowMs: Int64) {
-    shared.verified.insert(
-      verified, for: digest, byteCost: verified.byteCost,
-      endsAtMs: NumericDate.sum(verified.expiresAtMs, verified.clockSkewMs), nowMs: nowMs)
   }
 }
 
@@ -162,10 +158,14 @@ enum Credential {
     guard value.count - start <= Limits.tokenBytesMax else {
       throw Refusal(.credentialMalformed, "The token is too long.")
     }
-    for index in start..<value.count where !isTokenCharacter(value[index]) {
+    return (offset + start)..<(offset + value.count)
+  }
+
+  /// Looks at every byte of a token.
+  static func check(_ token: Span<UInt8>) throws(Refusal) {
+    for index in 0..<token.count where !isTokenCharacter(token[index]) {
       throw Refusal(.credentialMalformed)
     }
-    return (offset + start)..<(offset + value.count)
   }
 
   private static func isBearer(_ value: Span<UInt8>) -> Bool {

@@ -6,7 +6,7 @@
 /// an IPv4 address in four decimal parts or refused, an IPv6 address is put in RFC 5952's spelling.
 /// The array is used again by the next parse.
 package struct Authority: Sendable, Hashable {
-  /// Lower case, without the trailing dot; an IPv6 address in brackets.
+  /// Lower case, without the trailing dot; an IPv6 address without brackets, as `HostName` has it.
   package private(set) var host: [UInt8] = []
   /// 1–65535; nil when none was written.
   package private(set) var port: UInt16?
@@ -57,9 +57,11 @@ package struct Authority: Sendable, Hashable {
     host == other.host && port ?? defaultPort == other.port ?? defaultPort
   }
 
-  /// Appends `host` and, unless it is `defaultPort` or missing, `:port`.
+  /// Appends the host, IPv6 in brackets, and `:port` unless it is `defaultPort` or missing.
   package func append(to target: inout [UInt8], omitting defaultPort: UInt16? = nil) {
+    if kind == .ipv6 { target.append(UInt8(ascii: "[")) }
     target.append(contentsOf: host)
+    if kind == .ipv6 { target.append(UInt8(ascii: "]")) }
     guard let port, port != defaultPort else { return }
     target.append(UInt8(ascii: ":"))
     Decimal.append(UInt64(port), to: &target)
@@ -120,10 +122,7 @@ package struct Authority: Sendable, Hashable {
     else { throw Self.hasAt(bytes) ? .userInfo : .hostInvalid }
     // A mapped address is the IPv4 address that it leads to.
     kind = address.isV6 ? .ipv6 : .ipv4
-    let text = address.description.utf8
-    if address.isV6 { host.append(UInt8(ascii: "[")) }
-    host.append(contentsOf: text)
-    if address.isV6 { host.append(UInt8(ascii: "]")) }
+    host.append(contentsOf: address.description.utf8)
     return close + 1
   }
 

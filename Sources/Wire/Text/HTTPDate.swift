@@ -38,14 +38,14 @@ package enum HTTPDate {
     if comma.last == UInt8(ascii: ",") {
       day = fields.number()
       month = fields.word().flatMap(Self.month)
-      year = fields.number().map { $0 < 100 ? Self.fullYear($0, now: now) : $0 }
+      year = fields.year(now: now)
       time = fields.time()
       guard fields.word() == Array("GMT".utf8) else { return nil }
     } else {
       month = fields.word().flatMap(Self.month)
       day = fields.number()
       time = fields.time()
-      year = fields.number()
+      year = fields.year(now: now)
     }
     guard fields.isAtEnd, let day, let month, let year, let time else { return nil }
     return CivilDate.epochSeconds(
@@ -62,11 +62,6 @@ package enum HTTPDate {
 
   private static func month(_ name: [UInt8]) -> Int? {
     (0..<12).first { months[($0 * 3)..<($0 * 3 + 3)].elementsEqual(name) }.map { $0 + 1 }
-  }
-
-  private static func fullYear(_ twoDigits: Int, now: Int64) -> Int {
-    let latest = CivilDate(epochSeconds: now).year + 50
-    return latest - (latest - twoDigits) % 100
   }
 
   /// The date's words and numbers, separated by spaces and hyphens.
@@ -90,8 +85,18 @@ package enum HTTPDate {
     }
 
     mutating func number() -> Int? {
-      guard let word = word(), word.count <= 4 else { return nil }
+      guard let word = word(), word.count <= 2 else { return nil }
       return Decimal.parse(word.span).map { Int($0) }
+    }
+
+    /// Four digits, or two: then the latest year that ends in them and is not more than 50 ahead.
+    mutating func year(now: Int64) -> Int? {
+      guard let word = word(), word.count == 4 || word.count == 2,
+        let year = Decimal.parse(word.span).map({ Int($0) })
+      else { return nil }
+      guard word.count == 2 else { return year }
+      let latest = CivilDate(epochSeconds: now).year + 50
+      return latest - (latest - year) % 100
     }
 
     mutating func time() -> (hour: Int, minute: Int, second: Int)? {

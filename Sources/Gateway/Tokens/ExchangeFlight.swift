@@ -1,0 +1,186 @@
+import Crypto
+import OAuth
+import Reactor
+import Synchronization
+import Wire
+
+/// One exchange under way: the call belongs to none of the callers who wait for it, so that one
+/// caller's going changes nothing for another.
+final class ExchangeFlight: Sendable {
+  enum Outcome: Sendable {
+    case issued(IssuedToken)
+    case refused(ExchangeRefusal)
+  }
+
+  private struct State {
+    var outcome: Outcome?
+    var waiters: [RemoteWaiter] = []
+  }
+
+  /// Of the caller's token and the target.
+  let key: SHA256Digest
+  let target: SharedTarget
+  let subject: VerifiedToken
+  /// The caller's token: it goes to the token service and nowhere else.
+  let subjectToken: [UInt8]
+  private let state = Mutex(State())
+
+  init(
+    key: SHA256Digest, target: SharedTarget, subject: VerifiedToken, subjectToken: [UInt8]
+  ) {
+    self.key = key
+    self.target = target
+    self.subject = subject
+    self.subjectToken = subjectToken
+  }
+
+  /// What came of it; until then the waiter is woken when something has.
+  func outcome(orWake waiter: RemoteWaiter) -> Outcome? {
+    state.withLock { state in
+      if state.outcome == nil { state.waiters.append(waiter) }
+      return state.outcome
+    }
+  }
+
+  func end(_ outcome: Outcome) {
+    let waiters = state.withLock { state in
+      state.outcome = outcome
+      defer { state.waiters = [] }
+      return state.waiters
+    }
+    for waiter in waiters { waiter.signal() }
+  }
+}
+
+/// The exchanges under way in the whole process, each once.
+final class ExchangeFlights: Sendable {
+  private let flights = Mutex<[SHA256Digest: ExchangeFlight]>([:])
+
+  /// The flight of that key; a new one if there was none, which the caller then must perform.
+  func join(
+    _ key: SHA256Digest, orBegin begin: () -> ExchangeFlight
+  ) -> (flight: ExchangeFlight, isNew: Bool) {
+    flights.withLock { flights in
+      if let flight = flights[key] { return (flight, false) }
+      let flight = begin()
+      flights[key] = flight
+      return (flight, true)
+    }
+  }
+
+  /// Ends a flight; what came of it is in the cache by now, so nobody begins another in between.
+  func end(_ flight: ExchangeFlight, _ outcome: ExchangeFlight.Outcome) {
+    flights.withLock { $0[flight.key] = nil }
+    flight.end(outcome)
+  }
+}
+
+/// One exchange of the configuration with what all workers share of it.
+final class SharedExchange: Sendable {
+  let settings: ExchangeSettings
+  let context: TLSClientContext?
+  let cache: ExchangeCache
+  let breaker: Breaker
+  let gate: Gate
+
+  init(_ settings: ExchangeSettings, context: TLSClientContext?) {
+    self.settings = settings
+    self.context = context
+    cache = ExchangeCache(settings.cache)
+    breaker = Breaker(settings.breaker)
+    gate = Gate(count: settings.concurrency)
+  }
+}
+
+/// One target of exchanged tokens: an exchange with audiences, resources and scopes.
+final class SharedTarget: Sendable {
+  let exchange: SharedExchange
+  let exchangeIndex: Int
+  let digest: SHA256Digest
+  let request: TokenExchange
+  let judge: ExchangeJudge
+
+  init(
+    _ exchange: SharedExchange, index: Int, target: ExchangeTarget, tokenService: UTF8Text,
+    digester: Digester
+  ) {
+    self.exchange = exchange
+    exchangeIndex = index
+    digest = TargetDigest.make(
+      exchange.settings, tokenService: tokenService, target: target, digester: digester)
+    request = TokenExchange(exchange.settings, target: target)
+    judge = ExchangeJudge(exchange.settings, target: target)
+  }
+}
+
+/// Stops calling a token service that fails: after so many failures in a row none is made for the
+/// cooldown, then one is tried, and its success closes the breaker again.
+final class Breaker: Sendable {
+  private struct State {
+    var failures = 0
+    var openUntilMs = Int64.min
+    var isProbing = false
+  }
+
+  private let settings: ExchangeSettings.Breaker
+  private let state = Mutex(State())
+
+  init(_ settings: ExchangeSettings.Breaker) { self.settings = settings }
+
+  /// Whether a call may be made now: nil, or milliseconds until one may.
+  func blockedForMs(nowMs: Int64) -> Int64? {
+    state.withLock { state in
+      guard state.openUntilMs != .min else { return nil }
+      if nowMs < state.openUntilMs { return state.openUntilMs - nowMs }
+      if state.isProbing { return settings.cooldownMs }
+      state.isProbing = true
+      return nil
+    }
+  }
+
+  func noteFailure(nowMs: Int64) {
+    state.withLock { state in
+      state.failures += 1
+      state.isProbing = false
+      if settings.failures > 0, state.failures >= settings.failures {
+        state.openUntilMs = nowMs + settings.cooldownMs
+      }
+    }
+  }
+
+  /// Any answer that is no failure of the service.
+  func noteSuccess() { state.withLock { $0 = State() } }
+}
+
+/// Lets so many through at once, in the order in which they came.
+final class Gate: Sendable {
+  private struct State {
+    var taken = 0
+    var waiters: [RemoteWaiter] = []
+  }
+
+  private let count: Int
+  private let state = Mutex(State())
+
+  init(count: Int) { self.count = max(1, count) }
+
+  /// Takes a place; false where there is none, and then the waiter is woken when there may be.
+  func take(orWake waiter: RemoteWaiter) -> Bool {
+    state.withLock { state in
+      if state.taken < count {
+        state.taken += 1
+        return true
+      }
+      state.waiters.append(waiter)
+      return false
+    }
+  }
+
+  func give() {
+    let next = state.withLock { state -> RemoteWaiter? in
+      state.taken -= 1
+      return state.waiters.isEmpty ? nil : state.waiters.removeFirst()
+    }
+    next?.signal()
+  }
+}

@@ -1,0 +1,99 @@
+"""The admin address: alive, ready, what is missing, and who may ask."""
+
+import http.client
+
+import pytest
+from harness.issuer import AUDIENCE, Issuer
+from harness.waiting import until
+
+
+@pytest.fixture(scope="module")
+def gateway(world):
+    with world.gateway(world.routes()) as gateway:
+        yield gateway
+
+
+def test_a_running_gateway_is_alive_and_ready(gateway):
+    assert gateway.admin("/livez")[0] == 200
+    assert gateway.admin("/readyz")[0] == 200
+
+
+def test_head_is_understood(gateway):
+    assert gateway.admin("/livez", "HEAD") == (200, "")
+
+
+def test_unknown_paths_are_not_found(gateway):
+    assert gateway.admin("/nothing")[0] == 404
+    assert gateway.admin("/")[0] in (200, 404)
+
+
+def test_other_methods_are_refused(gateway):
+    assert gateway.admin("/livez", "DELETE")[0] == 405
+
+
+def test_readiness_says_what_is_missing(world):
+    source = Issuer()
+    source.broken = (503, b"{}")
+    settings = {"issuer": source.url, "audiences": [AUDIENCE]}
+    try:
+        with world.gateway(
+            world.routes(issuers={"late-one": settings}), ready="listening"
+        ) as gateway:
+            until(lambda: source.fetched() >= 1, "the keys to be asked for")
+            status, body = gateway.admin("/readyz")
+            assert status == 503
+            assert "late-one" in body and "key" in body
+            assert gateway.admin("/livez")[0] == 200
+            source.broken = None
+            until(lambda: gateway.admin("/readyz")[0] == 200, "readiness")
+    finally:
+        source.close()
+
+
+def test_another_host_is_refused(gateway):
+    """A web page of elsewhere must not talk to it by a name of its own (DNS rebinding)."""
+    port = gateway.admin_port
+    for host, fine in (
+        (f"127.0.0.1:{port}", True),
+        (f"localhost:{port}", True),
+        ("evil.example", False),
+        (f"evil.example:{port}", False),
+    ):
+        status, _ = gateway.admin("/livez", headers={"Host": host})
+        assert (status == 200) == fine, host
+
+
+def test_nonsense_is_refused_and_survived(gateway):
+    connection = http.client.HTTPConnection("127.0.0.1", gateway.admin_port, timeout=10)
+    connection.connect()
+    connection.sock.sendall(b"NONSENSE\r\n\r\n")
+    assert connection.sock.recv(4096)[:12] in (b"HTTP/1.1 400", b"")
+    connection.close()
+    assert gateway.admin("/livez")[0] == 200
+
+
+def test_the_address_may_be_off(world, person):
+    with world.gateway(world.routes(admin="off"), ready="listening") as gateway:
+        assert world.ask(gateway, "GET", "/x", person).status == 200
+
+
+def test_other_names_may_be_allowed(world):
+    admin = {"address": "127.0.0.1:0", "hosts": ["gateway.internal"]}
+    with world.gateway(world.routes(admin=admin)) as gateway:
+        port = gateway.admin_port
+        headers = {"Host": f"gateway.internal:{port}"}
+        assert gateway.admin("/livez", headers=headers)[0] == 200
+
+
+def test_probes_may_have_an_address_of_their_own(world):
+    from harness.waiting import free_port
+
+    probes = free_port()
+    admin = {"address": "127.0.0.1:0", "probes": f"127.0.0.1:{probes}"}
+    with world.gateway(world.routes(admin=admin)) as gateway:
+        for path, status in (("/livez", 200), ("/readyz", 200), ("/config", 404)):
+            connection = http.client.HTTPConnection("127.0.0.1", probes, timeout=10)
+            connection.request("GET", path, headers={"Host": "10.1.2.3:8080"})
+            assert connection.getresponse().status == status
+            connection.close()
+        assert gateway.admin("/livez")[0] == 200
