@@ -236,7 +236,8 @@ def test_every_line_of_a_busy_gateway_is_written(world, gateway, person):
     for thread in threads:
         thread.join(60)
     records = until(
-        lambda: len(found := [r for r in gateway.log() if r.get("path") == "/busy"]) == 600 and found,
+        lambda: len(found := [r for r in gateway.log() if r.get("path") == "/busy"]) == 600
+        and found,
         "600 lines",
     )
     assert len({record["id"] for record in records}) == 600

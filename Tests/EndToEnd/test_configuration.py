@@ -174,7 +174,9 @@ BROKEN = {
     "no algorithm": changed(issuers={"corp": {"algorithms": []}}),
     "an unknown algorithm": changed(issuers={"corp": {"algorithms": ["RS257"]}}),
     "an unknown preset": changed(issuers={"corp": {"identities": {"system": ["tetrapack"]}}}),
-    "a rule without a test": changed(issuers={"corp": {"identities": {"system": [{"claim": "a"}]}}}),
+    "a rule without a test": changed(
+        issuers={"corp": {"identities": {"system": [{"claim": "a"}]}}}
+    ),
     "a rule with two tests": changed(
         issuers={"corp": {"identities": {"system": [{"claim": "a", "equals": "b", "prefix": "c"}]}}}
     ),
