@@ -1,7 +1,9 @@
 """What every module of black-box tests shares."""
 
 import pathlib
+import re
 import sys
+import zlib
 
 import pytest
 
@@ -23,7 +25,8 @@ def world(tmp_path_factory):
 @pytest.fixture
 def person(request):
     """A person nobody else is: the name of the test."""
-    return request.node.name.replace("[", "-").replace("]", "")[:80]
+    name = re.sub(r"[^A-Za-z0-9_]+", "-", request.node.name)
+    return f"{name[:70]}-{zlib.crc32(request.node.name.encode()) & 0xFFFF:04x}"
 
 
 @pytest.fixture(autouse=True)

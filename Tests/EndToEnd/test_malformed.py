@@ -1,4 +1,4 @@
-"""Requests that are not HTTP or could be read in two ways: 400, the connection closed, nothing sent on."""
+"""Requests that are not HTTP or could be read in two ways: 400, closed, and nothing sent on."""
 
 import pytest
 from harness.client import Connection

@@ -139,7 +139,7 @@ def test_a_slow_token_service_does_not_slow_warm_traffic(world, gateway):
 @pytest.mark.parametrize("value", ["system", "System", "SYSTEM", "sysTem"])
 def test_the_marker_of_a_system_is_told_in_any_case(world, gateway, name, value):
     """In one gateway a claim with capital letters could not be matched, and systems passed."""
-    token = world.issuer.token("svc", userType=None, **{name: value})
+    token = world.issuer.token("svc", **({"userType": None} | {name: value}))
     calls = len(world.tokens.calls)
     answer = ask(gateway.port, "GET", "/x", "svc", token)
     assert (answer.status, answer.problem) == (403, "system_identity")

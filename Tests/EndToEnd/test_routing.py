@@ -118,7 +118,7 @@ def test_headers_choose_among_routes_of_a_path(gateway):
         ("API.Example.", "/hosted/x", "/hosted/*"),
         ("api.example:80", "/hosted/x", "/hosted/*"),
         ("other.test", "/hosted/x", "hosted-default"),
-        # Within the most specific host that has any match: a deeper path elsewhere is not looked at.
+        # Within the most specific host that has any match: deeper paths elsewhere do not count.
         ("api.example", "/hosted/deep/er", "/hosted/*"),
         ("other.test", "/hosted/deep/er", "hosted-deeper"),
         ("a.example", "/wild/x", "/wild/*"),

@@ -120,7 +120,8 @@ def test_upgraded_and_interim_answers_show_no_token(world, gateway, person):
 
     @world.upstream.on("/switches")
     def behaviour(exchange):
-        exchange.send(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n")
+        head = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n"
+        exchange.send(head)
         exchange.wait_for_end(5)
         exchange.ended = True
 

@@ -210,7 +210,8 @@ def test_garbage_beside_good_callers_does_not_disturb_them(world, gateway, perso
                 if number % 3 == 0:
                     bad.reset()
             connection = good[number % len(good)]
-            assert connection.request("POST", "/good", person, token, body=b"g" * 5000).status == 200
+            answer = connection.request("POST", "/good", person, token, body=b"g" * 5000)
+            assert answer.status == 200
     finally:
         for connection in good:
             connection.close()

@@ -133,7 +133,7 @@ static void lose(Connection *c) {
   epoll_ctl(queue, EPOLL_CTL_DEL, c->fd, NULL);
 }
 
-/// Takes bytes of an answer; true when it is whole. Only answers with Content-Length are understood.
+/// Takes bytes of an answer; true when it is whole. It must have a Content-Length.
 static int take(Connection *c, const char *bytes, size_t size) {
   if (c->body_left < 0) {
     size_t room = HEAD_MAX - 1 - c->head_size, part = size < room ? size : room;

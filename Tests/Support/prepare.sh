@@ -1,6 +1,7 @@
-# Sourced by the scripts that run tests: installs what is missing, and says nothing where all is there.
+# Sourced by the scripts that run tests: installs what is missing, and else says nothing.
 
-# need_packages WHAT:PACKAGE...  WHAT is a command or a file; PACKAGE is installed where it is missing.
+# need_packages WHAT:PACKAGE...
+# WHAT is a command or a file; PACKAGE is installed where it is missing.
 need_packages() {
   local missing=() pair what
   for pair in "$@"; do
