@@ -22,6 +22,9 @@ package enum Limits {
   static let callIdleTimeoutMs: Int64 = 30_000
   static let callIdleMax = 16
   static let callConnectionsMax = 256
+  static let callQueueMax = 1_024
+  /// Requests that wait for one of a server's `maxConnections`; more are `overloaded`.
+  static let upstreamQueueMax = 1_024
   static let callResolveEveryMs: Int64 = 30_000
   /// Entries of a worker's own token cache, and entries searched for one token.
   static let workerTokens = 4_096

@@ -47,6 +47,8 @@ package struct BodyFlow {
   /// Content found in the source and not yet moved.
   private var found = 0..<0
 
+  /// Room that `sourceEnded` needs.
+  package static let endBytesMax = 16
   /// A rough bound of a chunk's own bytes: "8000\r\n" before it, "\r\n" after it.
   private static let chunkOverhead = 16
 

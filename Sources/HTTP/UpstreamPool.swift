@@ -31,21 +31,62 @@ package enum ConnectFault: Error, Sendable {
   case exhausted
 }
 
-/// Counts a server's connections over all workers.
+/// Counts a server's connections over all workers. Who finds none left waits in a queue.
 package final class ConnectionCount: Sendable {
-  private let count = Atomic<Int>(0)
-  private let countMax: Int
-
-  package init(max: Int) { countMax = max }
-
-  /// Takes one of the connections; false when all are taken.
-  func take() -> Bool {
-    if count.add(1, ordering: .relaxed).newValue <= countMax { return true }
-    count.subtract(1, ordering: .relaxed)
-    return false
+  private struct State {
+    var count = 0
+    var waiters: [RemoteWaiter] = []
+    var keepers: [RemoteWaiter] = []
   }
 
-  func give() { count.subtract(1, ordering: .relaxed) }
+  private let countMax: Int
+  private let queueMax: Int
+  private let state = Mutex(State())
+  private let waiting = Atomic<Int>(0)
+
+  /// - Parameter queue: how many may wait for a connection.
+  package init(max: Int, queue: Int) {
+    countMax = max
+    queueMax = queue
+  }
+
+  enum Claim { case taken, queued, refused }
+
+  /// Takes one of the connections, or a place in the queue: then the waiter is woken when one may
+  /// be had, and claims again with `isQueued`.
+  func claim(_ waiter: RemoteWaiter, isQueued: Bool) -> Claim {
+    let (claim, keepers) = state.withLock { state -> (Claim, [RemoteWaiter]) in
+      if state.count < countMax {
+        state.count += 1
+        if isQueued { waiting.subtract(1, ordering: .relaxed) }
+        return (.taken, [])
+      }
+      if !isQueued {
+        if waiting.load(ordering: .relaxed) >= queueMax { return (.refused, []) }
+        waiting.add(1, ordering: .relaxed)
+      }
+      state.waiters.append(waiter)
+      return (.queued, state.keepers)
+    }
+    // Idle connections of other workers give way to those who wait.
+    for keeper in keepers { keeper.signal() }
+    return claim
+  }
+
+  /// Leaves the queue without a connection.
+  func leave() { waiting.subtract(1, ordering: .relaxed) }
+
+  var hasWaiting: Bool { waiting.load(ordering: .relaxed) > 0 }
+
+  func give() {
+    let next = state.withLock { state -> RemoteWaiter? in
+      state.count -= 1
+      return state.waiters.isEmpty ? nil : state.waiters.removeFirst()
+    }
+    next?.signal()
+  }
+
+  func addKeeper(_ keeper: RemoteWaiter) { state.withLock { $0.keepers.append(keeper) } }
 }
 
 /// One worker's connections to one server.
@@ -100,6 +141,7 @@ package final class UpstreamPool {
     self.count = count
     self.loop = loop
     idleWaiter = Waiter(on: loop)
+    count.addKeeper(idleWaiter.remote)
   }
 
   /// An idle connection that is still good, or nil.
@@ -120,7 +162,7 @@ package final class UpstreamPool {
   package func connect(
     for waiter: Waiter, untilMs deadlineMs: Int64
   ) async throws(ConnectFault) -> UpstreamConnection {
-    guard count.take() else { throw .exhausted }
+    try await claimConnection(waiter, deadlineMs)
     var isKept = false
     defer { if !isKept { count.give() } }
     let untilMs = min(deadlineMs, loop.nowMs + settings.connectTimeoutMs)
@@ -130,9 +172,28 @@ package final class UpstreamPool {
     return UpstreamConnection(stream, buffers: buffers, headBytesMax: settings.headBytesMax)
   }
 
+  private func claimConnection(
+    _ waiter: Waiter, _ deadlineMs: Int64
+  ) async throws(ConnectFault) {
+    var isQueued = false
+    while true {
+      switch count.claim(waiter.remote, isQueued: isQueued) {
+      case .taken: return
+      case .refused: throw .exhausted
+      case .queued:
+        isQueued = true
+        let isSignalled = await waiter.wait(untilMs: deadlineMs)
+        if !isSignalled {
+          count.leave()
+          throw .exhausted
+        }
+      }
+    }
+  }
+
   /// Takes a connection back that is ready for another request.
   package func giveBack(_ connection: UpstreamConnection) {
-    if isClosed || idle.count >= settings.idleMax {
+    if isClosed || idle.count >= settings.idleMax || count.hasWaiting {
       drop(connection)
       return
     }
@@ -162,7 +223,7 @@ package final class UpstreamPool {
     var kept: [UpstreamConnection] = []
     kept.reserveCapacity(idle.count)
     for connection in idle {
-      if connection.idleSinceMs > expiredMs, connection.stream.isQuiet() {
+      if connection.idleSinceMs > expiredMs, !count.hasWaiting, connection.stream.isQuiet() {
         kept.append(connection)
       } else {
         drop(connection)

@@ -32,6 +32,7 @@ import Glibc
   }
 
   private var contexts: [OpaquePointer] = unsafe []
+  private var contextIDs: [[UInt8]] = []
   /// The names of each certificate, lower case: "api.example.com", "*.example.com".
   private var names: [[String]] = []
   /// The end of each leaf certificate's validity, in seconds since 1970.
@@ -43,10 +44,9 @@ import Glibc
     identities: [Identity], minimum: MinimumVersion, tickets: TicketKeys
   ) throws(Failure) {
     self.tickets = tickets
-    let contextID = Self.sessionContext(identities, minimum)
     for (index, identity) in identities.enumerated() {
       do throws(TLSConfigurationFault) {
-        try add(identity, minimum: minimum, contextID: contextID)
+        try add(identity, minimum: minimum)
       } catch {
         throw Failure(index: index, fault: error)
       }
@@ -82,7 +82,7 @@ import Glibc
   }
 
   private func add(
-    _ identity: Identity, minimum: MinimumVersion, contextID: [UInt8]
+    _ identity: Identity, minimum: MinimumVersion
   ) throws(TLSConfigurationFault) {
     TLSErrorQueue.clear()
     guard let context = unsafe SSL_CTX_new(TLS_server_method()) else {
@@ -94,7 +94,9 @@ import Glibc
       context, tollgate_SSL_OP_NO_ANTI_REPLAY | tollgate_SSL_OP_CIPHER_SERVER_PREFERENCE
         | tollgate_SSL_OP_PRIORITIZE_CHACHA)
     _ = unsafe SSL_CTX_set_max_early_data(context, 0)
+    let contextID = Self.sessionContext(identity, minimum)
     _ = unsafe SSL_CTX_set_session_id_context(context, contextID, UInt32(contextID.count))
+    contextIDs.append(contextID)
 
     let leaf = try unsafe PEM.useChain(identity.chain, in: context)
     names.append(leaf.names)
@@ -103,13 +105,16 @@ import Glibc
 
     let this = unsafe Unmanaged.passUnretained(self).toOpaque()
     _ = unsafe SSL_CTX_set_ex_data(context, 0, this)
-    _ = unsafe tollgate_SSL_CTX_set_tlsext_servername_arg(context, this)
-    _ = unsafe tollgate_SSL_CTX_set_tlsext_servername_callback(context) { session, _, argument in
-      guard let session = unsafe session, let argument = unsafe argument else {
-        return SSL_TLSEXT_ERR_NOACK
-      }
-      return unsafe TLSServerContext.from(argument).pickCertificate(for: session)
-    }
+    // Before anything is resumed: a ticket of one certificate must not resume under another's name.
+    unsafe SSL_CTX_set_client_hello_cb(
+      context,
+      { session, _, argument in
+        guard let session = unsafe session, let argument = unsafe argument else {
+          return SSL_CLIENT_HELLO_ERROR
+        }
+        unsafe TLSServerContext.from(argument).pickCertificate(for: session)
+        return SSL_CLIENT_HELLO_SUCCESS
+      }, this)
     unsafe SSL_CTX_set_alpn_select_cb(
       context,
       { _, chosen, chosenCount, offered, offeredCount, _ in
@@ -133,15 +138,32 @@ import Glibc
     unsafe Unmanaged.fromOpaque(pointer).takeUnretainedValue()
   }
 
-  private func pickCertificate(for session: OpaquePointer) -> CInt {
-    guard let sent = unsafe SSL_get_servername(session, TLSEXT_NAMETYPE_host_name) else {
-      return SSL_TLSEXT_ERR_NOACK
-    }
-    var name = unsafe String(cString: sent).lowercased()
-    if name.hasSuffix(".") { name.removeLast() }
-    guard let index = certificateIndex(for: name) else { return SSL_TLSEXT_ERR_NOACK }
+  private func pickCertificate(for session: OpaquePointer) {
+    var extensionBytes: UnsafePointer<UInt8>?
+    var count = 0
+    guard
+      unsafe SSL_client_hello_get0_ext(
+        session, UInt32(TLSEXT_TYPE_server_name), &extensionBytes, &count) == 1
+    else { return }
+    let sent = unsafe [UInt8](UnsafeBufferPointer(start: extensionBytes, count: count))
+    guard let name = Self.hostName(in: sent), let index = certificateIndex(for: name),
+      index > 0
+    else { return }
+    let contextID = contextIDs[index]
     _ = unsafe SSL_set_SSL_CTX(session, contexts[index])
-    return SSL_TLSEXT_ERR_OK
+    _ = unsafe SSL_set_session_id_context(session, contextID, UInt32(contextID.count))
+  }
+
+  /// The host name of a server_name extension (RFC 6066 §3): a list with one entry of type 0.
+  /// Anything else has no name here, and OpenSSL refuses what is malformed.
+  private static func hostName(in bytes: [UInt8]) -> String? {
+    guard bytes.count > 5, Int(bytes[0]) << 8 | Int(bytes[1]) == bytes.count - 2, bytes[2] == 0,
+      Int(bytes[3]) << 8 | Int(bytes[4]) == bytes.count - 5
+    else { return nil }
+    var name = bytes[5...]
+    if name.last == UInt8(ascii: ".") { name.removeLast() }
+    guard name.allSatisfy({ $0 > 0x20 && $0 < 0x7F }) else { return nil }
+    return String(decoding: name, as: UTF8.self).lowercased()
   }
 
   /// RFC 7301 §3.2: a client that offers protocols and none of ours gets an alert.
@@ -150,30 +172,25 @@ import Glibc
     _ chosen: UnsafeMutablePointer<UnsafePointer<UInt8>?>?,
     _ chosenCount: UnsafeMutablePointer<UInt8>?
   ) -> CInt {
-    var index = 0
-    while index < offered.count {
-      let count = unsafe Int(offered[index])
-      guard index + 1 + count <= offered.count else { break }
-      if unsafe offered[(index + 1)..<(index + 1 + count)].elementsEqual("http/1.1".utf8) {
-        unsafe chosen?.pointee = offered.baseAddress?.advanced(by: index + 1)
-        unsafe chosenCount?.pointee = UInt8(count)
-        return SSL_TLSEXT_ERR_OK
+    for name in ["http/1.1", "http/1.0"] {
+      var index = 0
+      while index < offered.count {
+        let count = unsafe Int(offered[index])
+        guard index + 1 + count <= offered.count else { break }
+        if unsafe offered[(index + 1)..<(index + 1 + count)].elementsEqual(name.utf8) {
+          unsafe chosen?.pointee = offered.baseAddress?.advanced(by: index + 1)
+          unsafe chosenCount?.pointee = UInt8(count)
+          return SSL_TLSEXT_ERR_OK
+        }
+        index += 1 + count
       }
-      index += 1 + count
     }
     return SSL_TLSEXT_ERR_ALERT_FATAL
   }
 
-  /// What a session must have in common with a listener to be resumed there: its certificates and
-  /// its settings.
-  private static func sessionContext(
-    _ identities: [Identity], _ minimum: MinimumVersion
-  ) -> [UInt8] {
-    var described: [UInt8] = [minimum == .tls13 ? 3 : 2]
-    for identity in identities {
-      described += identity.chain
-      described.append(0)
-    }
+  /// What a session must have in common with where it is resumed: certificate and settings.
+  private static func sessionContext(_ identity: Identity, _ minimum: MinimumVersion) -> [UInt8] {
+    let described: [UInt8] = [minimum == .tls13 ? 3 : 2] + identity.chain
     var digest = [UInt8](repeating: 0, count: 32)
     _ = unsafe EVP_Digest(described, described.count, &digest, nil, EVP_sha256(), nil)
     return digest

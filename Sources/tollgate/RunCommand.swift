@@ -36,6 +36,12 @@ enum RoutesArgument {
 }
 
 extension RoutesArgument {
+  static func warn(_ warnings: [PlacedProblem], _ loaded: LoadedRoutes) {
+    for warning in warnings {
+      Output.error("\(loaded.problem(at: warning.place, warning.text, severity: .warning))")
+    }
+  }
+
   /// Tells the operator why nothing was started.
   static func explain(
     _ failure: StartFailure, _ loaded: LoadedRoutes
@@ -62,7 +68,7 @@ enum CheckCommand {
     for problem in loaded.problems { Output.error("\(problem)") }
     guard let configuration = loaded.configuration else { return .badInput }
     do throws(StartFailure) {
-      try Gateway.check(configuration)
+      RoutesArgument.warn(try Gateway.check(configuration), loaded)
     } catch {
       return RoutesArgument.explain(error, loaded)
     }
@@ -85,6 +91,7 @@ enum RunCommand {
     } catch {
       return RoutesArgument.explain(error, loaded)
     }
+    RoutesArgument.warn(gateway.warnings, loaded)
     for address in gateway.addresses { Output.error("tollgate: listening at \(address)") }
     serveUntilEnded(gateway, configuration.shutdown)
     return .well

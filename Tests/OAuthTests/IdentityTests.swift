@@ -84,27 +84,30 @@ import Wire
         == .person)
   }
 
-  static let own: [(IdentityRule, String, Bool)] = [
-    (.equals("t", "system", ignoreCase: false), #"{"t":"system"}"#, true),
-    (.equals("t", "system", ignoreCase: false), #"{"t":"System"}"#, false),
-    (.equals("t", "system", ignoreCase: true), #"{"t":"System"}"#, true),
-    (.equals("t", "system", ignoreCase: true), #"{"T":"system"}"#, false),
-    (.equals("t", "b", ignoreCase: false), #"{"t":["a","b"]}"#, true),
-    (.equals("t", "true", ignoreCase: false), #"{"t":true}"#, true),
-    (.equals("t", "1", ignoreCase: false), #"{"t":1}"#, true),
-    (.equals("/a/b", "x", ignoreCase: false), #"{"a":{"b":"x"}}"#, true),
-    (.equals("t", "x", ignoreCase: false), "{}", false),
-    (.equalsClaim("sub", "cid"), #"{"sub":"a","cid":"a"}"#, true),
-    (.equalsClaim("sub", "cid"), #"{"sub":"a"}"#, false),
-    (.equalsClaim("sub", "cid"), "{}", false),
-    (.prefix("sub", "svc-"), #"{"sub":"svc-1"}"#, true),
-    (.prefix("sub", "svc-"), #"{"sub":"x"}"#, false),
-    (.suffix("sub", "@clients"), #"{"sub":"a@clients"}"#, true),
-    (.absent("uid"), "{}", true), (.absent("uid"), #"{"uid":null}"#, true),
-    (.absent("uid"), #"{"uid":""}"#, false),
-    (.all([.absent("uid"), .prefix("sub", "s")]), #"{"sub":"s"}"#, true),
-    (.all([.absent("uid"), .prefix("sub", "s")]), #"{"sub":"s","uid":"u"}"#, false),
-  ]
+  // Not stored: the leak sanitizer does not see through the tags of an indirect enum in a global.
+  static var own: [(IdentityRule, String, Bool)] {
+    [
+      (.equals("t", "system", ignoreCase: false), #"{"t":"system"}"#, true),
+      (.equals("t", "system", ignoreCase: false), #"{"t":"System"}"#, false),
+      (.equals("t", "system", ignoreCase: true), #"{"t":"System"}"#, true),
+      (.equals("t", "system", ignoreCase: true), #"{"T":"system"}"#, false),
+      (.equals("t", "b", ignoreCase: false), #"{"t":["a","b"]}"#, true),
+      (.equals("t", "true", ignoreCase: false), #"{"t":true}"#, true),
+      (.equals("t", "1", ignoreCase: false), #"{"t":1}"#, true),
+      (.equals("/a/b", "x", ignoreCase: false), #"{"a":{"b":"x"}}"#, true),
+      (.equals("t", "x", ignoreCase: false), "{}", false),
+      (.equalsClaim("sub", "cid"), #"{"sub":"a","cid":"a"}"#, true),
+      (.equalsClaim("sub", "cid"), #"{"sub":"a"}"#, false),
+      (.equalsClaim("sub", "cid"), "{}", false),
+      (.prefix("sub", "svc-"), #"{"sub":"svc-1"}"#, true),
+      (.prefix("sub", "svc-"), #"{"sub":"x"}"#, false),
+      (.suffix("sub", "@clients"), #"{"sub":"a@clients"}"#, true),
+      (.absent("uid"), "{}", true), (.absent("uid"), #"{"uid":null}"#, true),
+      (.absent("uid"), #"{"uid":""}"#, false),
+      (.all([.absent("uid"), .prefix("sub", "s")]), #"{"sub":"s"}"#, true),
+      (.all([.absent("uid"), .prefix("sub", "s")]), #"{"sub":"s","uid":"u"}"#, false),
+    ]
+  }
 
   @Test(arguments: own)
   func `own rules hold or do not`(_ rule: IdentityRule, _ claims: String, _ holds: Bool) throws {

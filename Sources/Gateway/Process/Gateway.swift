@@ -47,8 +47,12 @@ package final class Gateway: Sendable {
   }
 
   /// Finds out whether a gateway would start as far as its files go.
-  package static func check(_ configuration: Configuration) throws(StartFailure) {
-    _ = try prepare(configuration, report: { _ in })
+  ///
+  /// - Returns: what deserves a second look.
+  package static func check(
+    _ configuration: Configuration
+  ) throws(StartFailure) -> [PlacedProblem] {
+    try prepare(configuration, report: { _ in }).warnings
   }
 
   /// Loads what the configuration names on disk; `tollgate check` does this much and no more.
@@ -73,8 +77,11 @@ package final class Gateway: Sendable {
     return SharedState(
       configuration: configuration, configDigest: digest(of: configuration),
       listenerContexts: material.listeners, upstreamContexts: material.upstreams, tokens: tokens,
-      logWriter: writer, report: report)
+      logWriter: writer, warnings: material.warnings, report: report)
   }
+
+  /// What of the configuration's files deserves a second look.
+  package var warnings: [PlacedProblem] { shared.warnings }
 
   private init(_ shared: SharedState, workerCount: Int) throws(SystemError) {
     self.shared = shared

@@ -16,6 +16,7 @@ package final class SharedState: Sendable {
   let upstreamCounts: [[ConnectionCount]]
   let tokens: SharedTokens
   let logWriter: LogWriter?
+  let warnings: [PlacedProblem]
   let report: @Sendable (String) -> Void
 
   private let connections = Atomic<Int>(0)
@@ -24,6 +25,7 @@ package final class SharedState: Sendable {
   init(
     configuration: Configuration, configDigest: String, listenerContexts: [TLSServerContext?],
     upstreamContexts: [TLSClientContext?], tokens: SharedTokens, logWriter: LogWriter?,
+    warnings: [PlacedProblem],
     report: @escaping @Sendable (String) -> Void
   ) {
     self.configuration = configuration
@@ -32,9 +34,12 @@ package final class SharedState: Sendable {
     self.upstreamContexts = upstreamContexts
     self.tokens = tokens
     self.logWriter = logWriter
+    self.warnings = warnings
     self.report = report
     upstreamCounts = configuration.upstreams.map { upstream in
-      upstream.servers.map { _ in ConnectionCount(max: upstream.connectionsMax) }
+      upstream.servers.map { _ in 
+        ConnectionCount(max: upstream.connectionsMax, queue: Limits.upstreamQueueMax)
+       }
     }
   }
 

@@ -10,6 +10,10 @@ struct TLSMaterial {
   private(set) var issuers: [TLSClientContext?] = []
   private(set) var exchanges: [TLSClientContext?] = []
   private(set) var problems: [PlacedProblem] = []
+  private(set) var warnings: [PlacedProblem] = []
+
+  /// A certificate that ends sooner is told of.
+  private static let soonSeconds: Int64 = 14 * 24 * 3_600
 
   private static let fileBytesMax = 1 << 20
 
@@ -40,9 +44,11 @@ struct TLSMaterial {
     }
     guard identities.count == settings.certificates.count else { return nil }
     do throws(TLSServerContext.Failure) {
-      return try TLSServerContext(
+      let context = try TLSServerContext(
         identities: identities, minimum: settings.minVersion == .v1_3 ? .tls13 : .tls12,
         tickets: tickets)
+      noteEnds(of: context, settings.certificates)
+      return context
     } catch {
       let reference = settings.certificates[error.index]
       switch error.fault {
@@ -50,6 +56,21 @@ struct TLSMaterial {
       case .chainUnreadable, .authoritiesUnreadable, .refused: add(reference.chain, error.fault)
       }
       return nil
+    }
+  }
+
+  private mutating func noteEnds(
+    of context: TLSServerContext, _ references: [CertificateReference]
+  ) {
+    let now = Clock.wallMs() / 1_000
+    for (reference, end) in zip(references, context.notAfter) where end - now < Self.soonSeconds {
+      let days = (end - now) / 86_400
+      warnings.append(
+        PlacedProblem(
+          place: reference.chain.place,
+          text: end <= now
+            ? "the certificate in \(reference.chain.path) has expired"
+            : "the certificate in \(reference.chain.path) expires in \(days) days"))
     }
   }
 

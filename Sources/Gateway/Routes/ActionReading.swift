@@ -23,6 +23,7 @@ extension RouteAction {
 final class URLUpstreams {
   private let firstIndex: Int
   private(set) var upstreams: [UpstreamSettings] = []
+  private var indexes: [HTTPOrigin: Int] = [:]
 
   /// - Parameter firstIndex: how many upstreams have a name.
   init(firstIndex: Int) {
@@ -31,11 +32,12 @@ final class URLUpstreams {
 
   /// The index among all upstreams.
   func index(of origin: HTTPOrigin, at place: ConfigPlace) -> Int {
-    let name = origin.description
-    if let index = upstreams.firstIndex(where: { $0.name == name }) { return firstIndex + index }
+    if let index = indexes[origin] { return index }
+    let index = firstIndex + upstreams.count
     let server = UpstreamSettings.Server(origin: origin, place: place)
-    upstreams.append(.standard(name: name, servers: [server], place: place))
-    return firstIndex + upstreams.count - 1
+    upstreams.append(.standard(name: origin.description, servers: [server], place: place))
+    indexes[origin] = index
+    return index
   }
 }
 

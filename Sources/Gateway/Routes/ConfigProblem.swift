@@ -32,10 +32,11 @@ package struct ConfigProblem: Sendable, Equatable, CustomStringConvertible {
     if !key.isEmpty { text += "\(key): " }
     text += message
     if let suggestion { text += "; did you mean \"\(suggestion)\"?" }
+    text = ShownText.plain(text)
     guard let excerpt, let location else { return text }
     let number = String(location.line)
     let margin = String(repeating: " ", count: number.count)
-    text += "\n    \(number) | \(excerpt.line)"
+    text += "\n    \(number) |\(excerpt.line.isEmpty ? "" : " ")\(excerpt.line)"
     text += "\n    \(margin) | \(excerpt.underline)"
     return text
   }

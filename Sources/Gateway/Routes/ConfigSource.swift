@@ -24,15 +24,48 @@ package struct ConfigSource: Sendable {
     at place: ConfigPlace, _ message: String, suggestion: String? = nil,
     severity: ConfigProblem.Severity = .error
   ) -> ConfigProblem {
-    ConfigProblem(
-      severity: severity, file: file, location: location(place.range.lowerBound),
-      key: place.key, message: message, suggestion: suggestion, excerpt: excerpt(place.range))
+    var cursor = Cursor()
+    return problem(
+      Reading.Finding(
+        place: place, message: message, suggestion: suggestion, severity: severity), &cursor)
   }
 
-  private func location(_ offset: Int) -> SourceLocation {
-    let line = lineIndex(offset)
-    let before = bytes[lineStarts[line]..<min(max(offset, lineStarts[line]), bytes.count)]
-    return SourceLocation(line: line + 1, column: SourceLocation.column(of: before))
+  /// Complaints in the order of their places, in time linear in the file and their number.
+  func problems(_ findings: [Reading.Finding]) -> [ConfigProblem] {
+    var cursor = Cursor()
+    return findings.enumerated().sorted { one, other in
+      (one.element.place.range.lowerBound, one.offset)
+        < (other.element.place.range.lowerBound, other.offset)
+    }.map { problem($0.element, &cursor) }
+  }
+
+  private func problem(_ finding: Reading.Finding, _ cursor: inout Cursor) -> ConfigProblem {
+    let range = finding.place.range
+    let line = lineIndex(range.lowerBound)
+    return ConfigProblem(
+      severity: finding.severity, file: file,
+      location: SourceLocation(
+        line: line + 1, column: cursor.column(of: range.lowerBound, in: self, line: line)),
+      key: finding.place.key, message: finding.message, suggestion: finding.suggestion,
+      excerpt: excerpt(range, line: line))
+  }
+
+  /// How far columns have been counted.
+  private struct Cursor {
+    private var offset = 0
+    private var column = 1
+
+    /// Counts on from the last place of the same line, or from the line's start.
+    mutating func column(of target: Int, in source: ConfigSource, line: Int) -> Int {
+      let start = source.lineStarts[line]
+      if !(start...max(start, target)).contains(offset) || offset == start {
+        (offset, column) = (start, 1)
+      }
+      let end = min(max(target, offset), source.bytes.count)
+      column += SourceLocation.column(of: source.bytes[offset..<end]) - 1
+      offset = end
+      return column
+    }
   }
 
   /// The last line that begins at or before the offset.
@@ -46,102 +79,16 @@ package struct ConfigSource: Sendable {
     return low
   }
 
-  private func excerpt(_ range: Range<Int>) -> SourceExcerpt {
-    let index = lineIndex(range.lowerBound)
-    let start = lineStarts[index]
-    var end = index + 1 < lineStarts.count ? lineStarts[index + 1] - 1 : bytes.count
-    if end > start, bytes[end - 1] == 0x0D { end -= 1 }
-    let line = ShownLine(bytes, start..<end, hiding: secrets)
-    return line.excerpt(pointingAt: range)
-  }
-}
-
-/// A line as a terminal shows it: what each character looks like, and how wide it is.
-private struct ShownLine {
-  private struct Cell {
-    let text: String
-    let width: Int
-    let range: Range<Int>
-  }
-
-  /// More than a screen is wide, a line is cut, so that a file without line ends stays readable.
-  private static let widthMax = 160
-  /// What is left of a cut line before the place.
-  private static let lead = 60
-
-  private var cells: [Cell] = []
-
-  init(_ bytes: [UInt8], _ range: Range<Int>, hiding secrets: [Range<Int>]) {
-    var index = range.lowerBound
-    for secret in secrets where secret.overlaps(range) {
-      append(bytes[index..<max(index, min(secret.lowerBound, range.upperBound))])
-      let shown =
-        max(secret.lowerBound, range.lowerBound)..<min(secret.upperBound, range.upperBound)
-      cells.append(Cell(text: "\"‹redacted›\"", width: 12, range: shown))
-      index = shown.upperBound
-    }
-    append(bytes[index..<range.upperBound])
-  }
-
-  private mutating func append(_ bytes: ArraySlice<UInt8>) {
-    var index = bytes.startIndex
-    for character in String(decoding: bytes, as: UTF8.self) {
-      let count = character.utf8.count
-      let end = min(index + count, bytes.endIndex)
-      if character != "\u{FEFF}" {
-        cells.append(Self.cell(character, range: index..<end))
-      }
-      index = end
-    }
-  }
-
-  func excerpt(pointingAt range: Range<Int>) -> SourceExcerpt {
-    let first = cells.firstIndex { $0.range.upperBound > range.lowerBound } ?? cells.count
-    let after = cells[first...].firstIndex { $0.range.lowerBound >= range.upperBound }
-    let target = first..<(after ?? cells.count)
-    var shown = cells.startIndex..<cells.endIndex
-    if cells.reduce(0, { $0 + $1.width }) > Self.widthMax {
-      let start = max(0, first - Self.lead)
-      shown = start..<min(cells.count, start + Self.widthMax)
-    }
-    let lead = shown.lowerBound > 0 ? "…" : ""
-    let trail = shown.upperBound < cells.count ? "…" : ""
-    let line = lead + cells[shown].map(\.text).joined() + trail
-    let marked = target.clamped(to: shown)
-    // Tabs stay tabs, so that the underline ends up below whatever their width is.
-    let margin = cells[shown.lowerBound..<marked.lowerBound].map { cell in
-      cell.text == "\t" ? "\t" : String(repeating: " ", count: cell.width)
-    }
-    let width = max(1, cells[marked].reduce(0) { $0 + $1.width })
-    let underline =
-      (lead.isEmpty ? "" : " ") + margin.joined() + "^" + String(repeating: "~", count: width - 1)
-    return SourceExcerpt(line: line, underline: underline)
-  }
-
-  private static func cell(_ character: Character, range: Range<Int>) -> Cell {
-    if character == "\t" { return Cell(text: "\t", width: 1, range: range) }
-    let scalars = character.unicodeScalars
-    if scalars.contains(where: isHostile) { return Cell(text: "\u{FFFD}", width: 1, range: range) }
-    let isWide = scalars.first.map(isWide) ?? false
-    return Cell(text: String(character), width: isWide ? 2 : 1, range: range)
-  }
-
-  /// What a terminal obeys instead of showing, or what turns the order of the line around.
-  private static func isHostile(_ scalar: Unicode.Scalar) -> Bool {
-    switch scalar.properties.generalCategory {
-    case .control, .lineSeparator, .paragraphSeparator: true
-    case .format: scalar.value != 0x200D  // joins emoji
-    default: false
-    }
-  }
-
-  /// East Asian Wide and Fullwidth (UAX #11), by blocks.
-  private static func isWide(_ scalar: Unicode.Scalar) -> Bool {
-    switch scalar.value {
-    case 0x1100...0x115F, 0x2E80...0x303E, 0x3041...0xA4CF, 0xAC00...0xD7A3, 0xF900...0xFAFF,
-      0xFE30...0xFE6F, 0xFF00...0xFF60, 0xFFE0...0xFFE6, 0x20000...0x3FFFD:
-      true
-    default: scalar.properties.isEmojiPresentation
-    }
+  private func excerpt(_ range: Range<Int>, line: Int) -> SourceExcerpt {
+    let lineStart = lineStarts[line]
+    var lineEnd = line + 1 < lineStarts.count ? lineStarts[line + 1] - 1 : bytes.count
+    if lineEnd > lineStart, bytes[lineEnd - 1] == 0x0D { lineEnd -= 1 }
+    // More of a long line than could be shown is not looked at.
+    var start = max(lineStart, range.lowerBound - 256)
+    while start > lineStart, start < lineEnd, bytes[start] & 0xC0 == 0x80 { start += 1 }
+    var end = min(lineEnd, range.lowerBound + 768)
+    while end < lineEnd, end > start, bytes[end] & 0xC0 == 0x80 { end -= 1 }
+    return ShownLine(bytes, min(start, end)..<end, of: lineStart..<lineEnd, hiding: secrets)
+      .excerpt(pointingAt: range)
   }
 }

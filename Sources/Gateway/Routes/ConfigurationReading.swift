@@ -121,6 +121,7 @@ extension Configuration {
     for (index, exchange) in exchanges.enumerated() {
       guard let exchange, case .issuer(let issuer, let name) = exchange.tokenService,
         issuers.indices.contains(issuer), let found = issuers[issuer], found.discovery == nil,
+        found.keys != .discovery,
         let setting, let member = setting.node.members?[index],
         let key = member.node.members?.first(where: { $0.name == "tokenService" })
       else { continue }

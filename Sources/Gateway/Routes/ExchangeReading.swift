@@ -78,15 +78,19 @@ extension Kind where Value == ClientAuthentication {
         "method",
         .choice(
           [("client_secret_basic", Method.basic), ("client_secret_post", .post)],
-          later: ["private_key_jwt", "tls_client_auth", "none"]),
-        default: .basic, "how the gateway shows who it is")
-      let secret = object.required("secret", .secret, "{\"env\": \"NAME\"} or {\"file\": \"path\"}")
+          later: ["private_key_jwt", "tls_client_auth", "none"]), "how the gateway shows who it is")
+      let secret = object.optional(
+        "secret", .secret,
+        "of the methods with a secret: {\"env\": \"NAME\"} or {\"file\": \"path\"}")
+      if !object.has("secret"), method != nil || !object.has("method") {
+        object.refuseMissing("secret", "{\"env\": \"NAME\"} or {\"file\": \"path\"}")
+      }
       for key in ["key", "keyId", "certificate", "algorithm", "assertionAudience"] {
         object.later(key, "of the methods with keys and certificates")
       }
       guard let id, let secret else { return nil }
       return ClientAuthentication(
-        id: id, method: method == .basic ? .basic(secret) : .post(secret))
+        id: id, method: method == .post ? .post(secret) : .basic(secret))
     }
   }
 }

@@ -49,7 +49,8 @@ enum HiddenText {
   ) {
     switch node.value {
     case .null, .bool: break
-    case .number, .string: if isSecret { ranges.append(node.range) }
+    case .number: if isSecret { ranges.append(node.range) }
+    case .string(let text): if isSecret || hasUserinfo(text) { ranges.append(node.range) }
     case .array(let nodes):
       for node in nodes { collect(node, isSecret: isSecret, into: &ranges) }
     case .object(let members):
@@ -60,6 +61,13 @@ enum HiddenText {
           member.node, isSecret: isSecret && !isPlace || Self.isSecret(member.name), into: &ranges)
       }
     }
+  }
+
+  /// A URL with a user and perhaps a password, which no URL here may have.
+  private static func hasUserinfo(_ text: UTF8Text) -> Bool {
+    let parts = text.string.split(separator: "://", maxSplits: 1)
+    guard parts.count == 2 else { return false }
+    return parts[1].prefix { !"/?#".contains($0) }.contains("@")
   }
 
   private static func isSecret(_ name: UTF8Text) -> Bool {

@@ -33,10 +33,10 @@ extension Kind where Value == IdentityRule {
     Kind { setting in
       if let name = setting.node.string {
         if let preset = IdentityPreset(rawValue: name.string) { return .preset(preset) }
-        let known = IdentityPreset.allCases.map(\.rawValue)
+        if name == "auto" { return setting.refused("\"auto\" stands for several rules") }
+        let known = IdentityPreset.allCases.map(\.rawValue) + ["auto"]
         return setting.refused(
-          name == "auto" ? "\"auto\" stands for several rules" : "no such preset",
-          suggestion: Spelling.nearest(to: name.string, among: known + ["auto"]))
+          "no such preset", suggestion: Spelling.nearest(to: name.string, among: known))
       }
       guard setting.node.members != nil else {
         return setting.refused("expected a preset's name or a rule, found \(setting.found)")

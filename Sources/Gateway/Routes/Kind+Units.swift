@@ -76,7 +76,7 @@ private struct Unit {
       let guess = guesses[name.lowercased().filter { $0 != " " }]
       let meant = digits.isEmpty ? nil : guess.map { "\(digits)\($0)" }
       let known = units.reversed().map(\.name).joined(separator: ", ")
-      return setting.refused("expected \(expected), in \(known)", suggestion: meant)
+      return setting.refused("expected \(expected) (units: \(known))", suggestion: meant)
     }
     // More digits than fit are beyond any range.
     let (value, overflows) = (Int64(digits) ?? .max).multipliedReportingOverflow(by: unit.factor)

@@ -79,12 +79,14 @@ extension Kind {
     .choice(Value.allCases.map { ($0.rawValue, $0) }, later: later)
   }
 
-  /// A list; one value that is no list is a list of one.
+  /// A list; one text alone is a list of one.
   static func list<Element>(_ element: Kind<Element>, atLeastOne: Bool = false) -> Kind
   where Value == [Element] {
     Kind { setting in
       guard let nodes = setting.node.elements else {
-        if setting.node.isNull { return setting.refused("expected a list, found null") }
+        guard setting.node.string != nil else {
+          return setting.refused("expected a list, found \(setting.found)")
+        }
         return element.read(setting).map { [$0] }
       }
       if atLeastOne, nodes.isEmpty { return setting.refused("expected at least one") }

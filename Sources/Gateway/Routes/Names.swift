@@ -5,11 +5,14 @@ struct Names {
   /// What one of them is called: "issuer".
   let noun: String
   private let names: [UTF8Text?]
+  private let indexes: [UTF8Text: Int]
 
   /// - Parameter names: nil for what has no name.
   init(_ noun: String, _ names: [UTF8Text?]) {
     self.noun = noun
     self.names = names
+    let named = names.enumerated().compactMap { index, name in name.map { ($0, index) } }
+    indexes = Dictionary(named) { first, _ in first }
   }
 
   /// The names of an object's members.
@@ -19,7 +22,10 @@ struct Names {
 
   var count: Int { names.count }
 
-  func index(of name: UTF8Text) -> Int? { names.firstIndex(of: name) }
+  /// All of them in a sentence.
+  var list: String { Words.anyOf(names.compactMap { $0?.string }) }
+
+  func index(of name: UTF8Text) -> Int? { indexes[name] }
 
   /// The index of the name that a setting holds; an unknown one is reported.
   func index(of setting: Setting) -> Int? {

@@ -8,6 +8,7 @@ struct ObjectReader {
   let setting: Setting
   private let members: [JSONMember]
   private var known: [String] = []
+  private var missing: [(name: String, purpose: String)] = []
 
   /// Nil where the value is no object, which is reported.
   init?(_ setting: Setting) {
@@ -25,7 +26,7 @@ struct ObjectReader {
   ) -> Value? {
     guard var reader = ObjectReader(setting) else { return nil }
     let value = body(&reader)
-    reader.refuseUnknown()
+    reader.refuseUnknownAndMissing()
     return value
   }
 
@@ -81,9 +82,9 @@ struct ObjectReader {
   /// Whether the key says something: null doesn't.
   func has(_ name: String) -> Bool { member(name).map { !$0.node.isNull } ?? false }
 
-  /// Complains that a key is missing: at the object's own place, which is all there is.
-  func refuseMissing(_ name: String, _ purpose: String) {
-    setting.reading.refuse(absent(name).place, "missing; \(purpose)", suggestion: nil)
+  /// Complains that a key is missing, unless an unknown one turns out to be a misspelling of it.
+  mutating func refuseMissing(_ name: String, _ purpose: String) {
+    missing.append((name, purpose))
   }
 
   /// Complains about a key that should not be there.
@@ -109,15 +110,22 @@ struct ObjectReader {
       reading: setting.reading)
   }
 
-  private func refuseUnknown() {
+  /// Complains about every key that was not asked for, and about those that were and aren't there:
+  /// the latter at the object's opening brace, which is all there is.
+  private func refuseUnknownAndMissing() {
     let names = Set(known.map { UTF8Text($0) })
+    var meant: Set<String> = []
+    let free = known.filter { member($0) == nil }
     for member in members where !names.contains(member.name) {
-      let free = known.filter { self.member($0) == nil }
       let nearest =
         Spelling.nearest(to: member.name.string, among: free)
         ?? Spelling.nearest(to: member.name.string, among: known)
+      if let nearest { meant.insert(nearest) }
       let keys = nearest == nil ? "; known here: \(known.joined(separator: ", "))" : ""
       setting.name(of: member).refuse("unknown key\(keys)", suggestion: nearest)
+    }
+    for (name, purpose) in missing where !meant.contains(name) {
+      setting.reading.refuse(absent(name).place, "missing; \(purpose)", suggestion: nil)
     }
   }
 }

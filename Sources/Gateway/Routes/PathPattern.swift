@@ -109,7 +109,8 @@ package struct PathPattern: Sendable {
         index += 2
       }
       if byte < 0x20 || byte == 0x7F || byte == UInt8(ascii: "\\") { throw .forbiddenCharacter }
-      if isUnreserved(byte) || !isEscaped && "!$&'()+,;=:@".utf8.contains(byte) {
+      // As `PathNormaliser` leaves it: escapes of unreserved characters undone, visible ones kept.
+      if isUnreserved(byte) || !isEscaped && 0x21...0x7E ~= byte {
         segment.append(byte)
       } else {
         segment.append(UInt8(ascii: "%"))

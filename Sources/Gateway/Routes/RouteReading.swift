@@ -74,8 +74,10 @@ extension RouteAccess {
       }
       return .open
     }
-    if let text = object.find("authenticate"), text.node.string != nil {
-      text.refuse("expected \"none\" or an object, found text")
+    if let text = object.find("authenticate"), let word = text.node.string {
+      text.refuse(
+        "expected \"none\" or an object, found text",
+        suggestion: Spelling.nearest(to: word.string, among: ["none"]))
       return nil
     }
     let authentication = object.section("authenticate", "whose tokens are taken") {
@@ -176,7 +178,7 @@ extension Kind where Value == RouteAccess.Onward {
           object.refuseMissing(
             "with",
             context.exchanges.count == 0
-              ? "the file has no \"exchanges\"" : "the file has several exchanges")
+              ? "the file has no \"exchanges\"" : "which exchange: \(context.exchanges.list)")
           return nil
         }
         return .exchanged(index: 0, target)

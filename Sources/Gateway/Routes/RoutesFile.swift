@@ -70,15 +70,15 @@ package struct LoadedRoutes: Sendable {
     _ configuration: Configuration?, _ findings: [Reading.Finding], _ source: ConfigSource
   ) {
     self.source = source
-    let found = findings.enumerated().sorted { one, other in
-      (one.element.place.range.lowerBound, one.offset)
-        < (other.element.place.range.lowerBound, other.offset)
-    }.map { _, finding in
-      source.problem(
-        at: finding.place, finding.message, suggestion: finding.suggestion,
-        severity: finding.severity)
+    let found = source.problems(findings)
+    var problems = found.filter { $0.severity == .error }
+    if problems.isEmpty, configuration == nil {
+      // Whatever could not be read was reported; if not, the mistake is ours, and no reason to
+      // take a running gateway down on a reload.
+      let whole = ConfigPlace(file: source.file, range: 0..<0, key: "")
+      problems = [source.problem(at: whole, "could not be read, for a reason that went unsaid")]
     }
-    problems = found.filter { $0.severity == .error }
+    self.problems = problems
     warnings = found.filter { $0.severity == .warning }
     self.configuration = problems.isEmpty ? configuration : nil
   }
@@ -86,8 +86,9 @@ package struct LoadedRoutes: Sendable {
   /// A complaint about a place of the file that turned out wrong later: a certificate that does
   /// not load, an address that can't be bound.
   package func problem(
-    at place: ConfigPlace, _ message: String, suggestion: String? = nil
+    at place: ConfigPlace, _ message: String, suggestion: String? = nil,
+    severity: ConfigProblem.Severity = .error
   ) -> ConfigProblem {
-    source.problem(at: place, message, suggestion: suggestion)
+    source.problem(at: place, message, suggestion: suggestion, severity: severity)
   }
 }

@@ -127,7 +127,9 @@ enum Switchable<Settings> {
   ) -> Switchable? {
     if let setting = object.find(name), let text = setting.node.string {
       if text == "off" { return .off }
-      return setting.refused("expected \"off\" or an object, found text")
+      return setting.refused(
+        "expected \"off\" or an object, found text",
+        suggestion: Spelling.nearest(to: text.string, among: ["off"]))
     }
     return object.section(name, purpose, body).map { .on($0) }
   }

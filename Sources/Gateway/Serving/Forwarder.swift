@@ -242,59 +242,71 @@ enum Forwarder {
       }
     }
 
-    /// Moves the answer towards the caller.
+    /// Moves the answer towards the caller. What is there goes out when it is whole, when the buffer
+    /// is full, or when nothing more is to be had at once; so a small answer is one write.
     private mutating func moveDown() -> Attempt? {
       while true {
-        if !connection.outbound.isEmpty {
-          switch connection.flush() {
-          case .bytes: movedAtMs = loop.nowMs
-          case .wouldBlock: return nil
-          case .ended, .failed: return callerGone()
-          }
-        }
-        guard answer != nil else {
-          switch receiveHead() {
-          case .waiting: return nil
-          case .moved: continue
-          case .over(let end): return end
-          }
-        }
-        if answer?.isDone == true { return .answered }
-        switch moveAnswer() {
+        let step = answer == nil ? receiveHead() : moveAnswer()
+        switch step {
         case .moved: continue
-        case .waiting: return nil
         case .over(let end): return end
+        case .waiting, .full, .whole:
+          if !connection.outbound.isEmpty {
+            switch connection.flush() {
+            case .bytes: movedAtMs = loop.nowMs
+            case .wouldBlock: return nil
+            case .ended, .failed: return callerGone()
+            }
+          }
+          if case .whole = step { return .answered }
+          if case .waiting = step { return nil }
         }
       }
     }
 
     private enum Step {
-      case moved, waiting
+      /// Go on.
+      case moved
+      /// The caller's buffer is full.
+      case full
+      /// The server has sent no more.
+      case waiting
+      /// All of the answer is in the caller's buffer.
+      case whole
       case over(Attempt)
     }
 
     private mutating func moveAnswer() -> Step {
-      let progress: BodyFlow.Progress?
-      do throws(BodyFault) {
-        progress = try answer?.move(from: upstream.received, to: connection.answerBuffer())
-      } catch {
-        return .over(broken())
+      let out = connection.answerBuffer()
+      while true {
+        guard let progress = moveContent(into: out) else { return .over(broken()) }
+        switch progress {
+        case .done: return .whole
+        case .needsRoom: return .full
+        case .needsSource: break
+        }
+        switch upstream.read() {
+        case .bytes: movedAtMs = loop.nowMs
+        case .wouldBlock:
+          if upstream.received.isEmpty { upstream.releaseReceived() }
+          return .waiting
+        case .ended:
+          guard answer?.endsWithConnection == true else { return .over(broken()) }
+          // The end has a chunk of its own; it is read again when there is room for it.
+          if out.room < BodyFlow.endBytesMax { return .full }
+          answer?.sourceEnded(to: out)
+          return .whole
+        case .failed: return .over(broken())
+        }
       }
-      guard progress == .needsSource, connection.outbound.isEmpty else { return .moved }
-      switch upstream.read() {
-      case .bytes:
-        movedAtMs = loop.nowMs
-        return .moved
-      case .wouldBlock:
-        if upstream.received.isEmpty { upstream.releaseReceived() }
-        connection.releaseAnswerBuffer()
-        return .waiting
-      case .ended:
-        guard answer?.endsWithConnection == true else { return .over(broken()) }
-        answer?.sourceEnded(to: connection.answerBuffer())
-        return .moved
-      case .failed:
-        return .over(broken())
+    }
+
+    /// - Returns: nil where the server's content is no content.
+    private mutating func moveContent(into out: Buffer) -> BodyFlow.Progress? {
+      do throws(BodyFault) {
+        return try answer?.move(from: upstream.received, to: out)
+      } catch {
+        return nil
       }
     }
 

@@ -9,6 +9,7 @@ extension Engine {
   /// out a check does not compile. Whatever happens, one line is logged when the answer has ended.
   func serve(_ request: Request) async {
     do throws(Refusal) {
+      if request.connection.head.targetForm == .asterisk { return await answerForServer(request) }
       try begin(request)
       let route = try router.route(request)
       try note(route, on: request)
@@ -57,21 +58,37 @@ extension Engine {
     await connection.close()
   }
 
+  /// `OPTIONS *` asks about the gateway itself and is never forwarded (RFC 9110 §9.3.7).
+  private func answerForServer(_ request: Request) async {
+    request.path = NormalisedPath()
+    let connection = request.connection
+    beginContent(request)
+    identify(request)
+    if !canDropContent(of: connection) { connection.closesAfterAnswer = true }
+    request.record.status = 204
+    AnswerWriter.writeOwn(
+      204, fields: [], content: [], isHead: false, closes: connection.closesAfterAnswer,
+      to: connection)
+    await finishOwnAnswer(request)
+    log?.write(request, endedNs: Clock.monotonicNs())
+  }
+
+  private func beginContent(_ request: Request) {
+    let head = request.connection.head
+    if !head.keepAlive { request.connection.closesAfterAnswer = true }
+    request.connection.content = BodyFlow(
+      head.framing, as: head.framing == .chunked ? .chunked : .length, pinned: head.byteCount)
+  }
+
   /// What must be known of a request before anything is decided: who sent it, its id, its path in
   /// the form that is matched.
   private func begin(_ request: Request) throws(Refusal) {
     let connection = request.connection
     let head = connection.head
-    if !head.keepAlive { connection.closesAfterAnswer = true }
     request.host += head.authority.host
     request.port = head.authority.port
     identify(request)
-    connection.content = BodyFlow(
-      head.framing, as: head.framing == .chunked ? .chunked : .length, pinned: head.byteCount)
-    if head.targetForm == .asterisk {
-      request.path = NormalisedPath()
-      throw Refusal(.noRoute)
-    }
+    beginContent(request)
     let received = connection.received
     do throws(PathFault) {
       try PathNormaliser.normalise(received.slice(head.path), into: &request.path)

@@ -46,6 +46,8 @@ final class Authenticator {
       request.record.authentication = .cached
       known = held
     } else {
+      // A token that is held was looked at when it came first.
+      try Credential.check(received.slice(range))
       let beganNs = Clock.monotonicNs()
       defer { request.record.authNs = Clock.monotonicNs() - beganNs }
       known = try await verify(request, range, digest, check, nowMs: nowMs)
@@ -156,10 +158,14 @@ enum Credential {
     guard value.count - start <= Limits.tokenBytesMax else {
       throw Refusal(.credentialMalformed, "The token is too long.")
     }
-    for index in start..<value.count where !isTokenCharacter(value[index]) {
+    return (offset + start)..<(offset + value.count)
+  }
+
+  /// Looks at every byte of a token.
+  static func check(_ token: Span<UInt8>) throws(Refusal) {
+    for index in 0..<token.count where !isTokenCharacter(token[index]) {
       throw Refusal(.credentialMalformed)
     }
-    return (offset + start)..<(offset + value.count)
   }
 
   private static func isBearer(_ value: Span<UInt8>) -> Bool {

@@ -188,7 +188,8 @@ final class HTTPClients {
         idleMax: Limits.callIdleMax, resolveEveryMs: Limits.callResolveEveryMs,
         headBytesMax: Limits.answerHeadBytesMax),
       tls: tls, resolver: resolver, buffers: buffers,
-      count: ConnectionCount(max: Limits.callConnectionsMax), loop: loop)
+      count: ConnectionCount(
+        max: Limits.callConnectionsMax, queue: Limits.callQueueMax), loop: loop)
     pools[key] = pool
     return pool
   }

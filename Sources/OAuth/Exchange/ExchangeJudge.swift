@@ -4,8 +4,6 @@ import Wire
 /// that says what it means. The table of reasons is ROUTES.md's; what RFC 8693 leaves open is
 /// decided here, each where it is.
 package struct ExchangeJudge: Sendable {
-  private static let clockSkewMs: Int64 = 30_000
-
   private let settings: ExchangeSettings
   private let target: ExchangeTarget
 
@@ -135,12 +133,12 @@ package struct ExchangeJudge: Sendable {
         guard let end = NumericDate.milliseconds(exp) else {
           throw ExchangeRefusal(.unverified, note: "the issued token's exp is no number")
         }
-        // A clock half a minute ahead or behind is nobody's fault; more is an answer of no use.
-        guard NumericDate.sum(end, Self.clockSkewMs) > nowMs else {
-          throw ExchangeRefusal(.unverified, note: "the issued token has expired already")
-        }
         endsAtMs = min(endsAtMs ?? end, end)
       }
+    }
+    // RFC 7519 §4.1.4: on or after its end it must not be accepted, so it is of no use to a service.
+    if let endsAtMs, endsAtMs <= nowMs {
+      throw ExchangeRefusal(.unverified, note: "the issued token has expired already")
     }
     return IssuedToken(token, endsAtMs: endsAtMs)
   }

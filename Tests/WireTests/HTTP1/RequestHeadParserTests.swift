@@ -96,6 +96,12 @@ struct GoodRequest: CustomTestStringConvertible, Sendable {
       "GET origin / @a 1.1 [-X-A=1, +Host=a, -Connection=, x-a,,X_B ,Authorization, +X-B=2, "
         + "-x_b=3, -Authorization=Bearer t, +X-AA=4] none keepAlive"),
     GoodRequest(
+      "a known name that Connection names, and its disguise",
+      "GET / HTTP/1.1\r\nHost: a\r\nConnection: user-agent\r\nUser-Agent: 1\r\n"
+        + "User_Agent: 2\r\n\r\n",
+      "GET origin / @a 1.1 [+Host=a, -Connection=user-agent, -User-Agent=1, +User_Agent=2] none "
+        + "keepAlive"),
+    GoodRequest(
       "what Connection names is still heeded",
       "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nConnection: host, content-length\r\n\r\n",
       "POST origin / @a 1.1 [-Host=a, -Content-Length=3, -Connection=host, content-length] "

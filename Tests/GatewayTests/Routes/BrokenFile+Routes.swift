@@ -1,0 +1,347 @@
+extension BrokenFile {
+  static let routes: [BrokenFile] = [
+    .init(
+      "a route that says nothing of the token",
+      file(
+        "routes",
+        #"""
+        [
+            { "match": { "path": "/" }, "forward": { "to": "orders" } }
+          ]
+        """#),
+      #"""
+      routes.json:7:5: routes[0].exchange: missing; an "audience" for the service, "strip" or "passthrough"
+          7 |     { "match": { "path": "/" }, "forward": { "to": "orders" } }
+            |     ^
+      """#),
+    .init(
+      "a null that says nothing of the token",
+      file(
+        "routes",
+        #"""
+        [
+            { "match": { "path": "/" }, "exchange": null, "forward": { "to": "orders" } }
+          ]
+        """#),
+      #"""
+      routes.json:7:5: routes[0].exchange: missing; an "audience" for the service, "strip" or "passthrough"
+          7 |     { "match": { "path": "/" }, "exchange": null, "forward": { "to": "orders" } }
+            |     ^
+      """#),
+    .init(
+      "an exchange of another name",
+      file(
+        "routes",
+        #"""
+        [
+            { "match": { "path": "/" }, "exchange": { "with": "crop" }, "forward": { "to": "orders" } }
+          ]
+        """#),
+      #"""
+      routes.json:7:55: routes[0].exchange.with: there is no exchange of this name; did you mean "corp"?
+          7 |     { "match": { "path": "/" }, "exchange": { "with": "crop" }, "forward": { "to": "orders" } }
+            |                                                       ^~~~~~
+      """#),
+    .init(
+      "a public route with an audience",
+      file(
+        "routes",
+        #"""
+        [
+            { "match": { "path": "/" }, "authenticate": "none", "exchange": { "audience": "a" }, "forward": { "to": "orders" } }
+          ]
+        """#),
+      #"""
+      routes.json:7:69: routes[0].exchange: a public route has no caller's token: it can only "strip"
+          7 |     { "match": { "path": "/" }, "authenticate": "none", "exchange": { "audience": "a" }, "forward": { "to": "orders" } }
+            |                                                                     ^~~~~~~~~~~~~~~~~~~
+      """#),
+    .init(
+      "a public route that passes through",
+      file(
+        "routes",
+        #"""
+        [
+            { "match": { "path": "/" }, "authenticate": "none", "exchange": "passthrough", "forward": { "to": "orders" } }
+          ]
+        """#),
+      #"""
+      routes.json:7:69: routes[0].exchange: a public route has no caller's token: it can only "strip"
+          7 |     { "match": { "path": "/" }, "authenticate": "none", "exchange": "passthrough", "forward": { "to": "orders" } }
+            |                                                                     ^~~~~~~~~~~~~
+      """#),
+    .init(
+      "a public route that admits",
+      file(
+        "routes",
+        #"""
+        [
+            { "match": { "path": "/" }, "authenticate": "none", "admit": { "system": "reject" }, "forward": { "to": "orders" } }
+          ]
+        """#),
+      #"""
+      routes.json:7:57: routes[0].admit: a public route admits everyone
+          7 |     { "match": { "path": "/" }, "authenticate": "none", "admit": { "system": "reject" }, "forward": { "to": "orders" } }
+            |                                                         ^~~~~~~
+      """#),
+    .init(
+      "authentication by a word",
+      file(
+        "routes",
+        #"""
+        [
+            { "match": { "path": "/" }, "authenticate": "non", "exchange": "strip", "forward": { "to": "orders" } }
+          ]
+        """#),
+      #"""
+      routes.json:7:49: routes[0].authenticate: expected "none" or an object, found text; did you mean "none"?
+          7 |     { "match": { "path": "/" }, "authenticate": "non", "exchange": "strip", "forward": { "to": "orders" } }
+            |                                                 ^~~~~
+      """#),
+    .init(
+      "scopes in one text",
+      file(
+        "routes",
+        #"""
+        [
+            { "match": { "path": "/" }, "authenticate": { "scope": "a b", "issuers": ["crop"] }, "exchange": "strip", "forward": { "to": "orders" } }
+          ]
+        """#),
+      #"""
+      routes.json:7:60: routes[0].authenticate.scope: a scope has no space; several are a list
+          7 |     { "match": { "path": "/" }, "authenticate": { "scope": "a b", "issuers": ["crop"] }, "exchange": "strip", "forward": { "to": "orders" } }
+            |                                                            ^~~~~
+      routes.json:7:79: routes[0].authenticate.issuers[0]: there is no issuer of this name; did you mean "corp"?
+          7 |     { "match": { "path": "/" }, "authenticate": { "scope": "a b", "issuers": ["crop"] }, "exchange": "strip", "forward": { "to": "orders" } }
+            |                                                                               ^~~~~~
+      """#),
+    .init(
+      "claims and places before their time",
+      file(
+        "routes",
+        #"""
+        [
+            { "match": { "path": "/" }, "authenticate": { "claims": { "t": "a" }, "from": ["cookie:t"] }, "exchange": "strip", "forward": { "to": "orders" } }
+          ]
+        """#),
+      #"""
+      routes.json:7:51: routes[0].authenticate.claims: not supported yet
+          7 |     { "match": { "path": "/" }, "authenticate": { "claims": { "t": "a" }, "from": ["cookie:t"] }, "exchange": "strip", "forward": { "to": "orders" } }
+            |                                                   ^~~~~~~~
+      routes.json:7:75: routes[0].authenticate.from: not supported yet
+          7 |     { "match": { "path": "/" }, "authenticate": { "claims": { "t": "a" }, "from": ["cookie:t"] }, "exchange": "strip", "forward": { "to": "orders" } }
+            |                                                                           ^~~~~~
+      """#),
+    .init(
+      "an own token before its time",
+      file(
+        "routes",
+        #"""
+        [
+            { "match": { "path": "/" }, "admit": { "system": "client-credentials" }, "clientCredentials": {}, "exchange": "strip", "forward": { "to": "orders" } }
+          ]
+        """#),
+      #"""
+      routes.json:7:54: routes[0].admit.system: "client-credentials" is not supported yet
+          7 |     { "match": { "path": "/" }, "admit": { "system": "client-credentials" }, "clientCredentials": {}, "exchange": "strip", "forward": { "to": "orders" } }
+            |                                                      ^~~~~~~~~~~~~~~~~~~~
+      routes.json:7:78: routes[0].clientCredentials: not supported yet
+          7 |     { "match": { "path": "/" }, "admit": { "system": "client-credentials" }, "clientCredentials": {}, "exchange": "strip", "forward": { "to": "orders" } }
+            |                                                                              ^~~~~~~~~~~~~~~~~~~
+      """#),
+    .init(
+      "an upstream of another name",
+      file(
+        "routes",
+        #"""
+        [
+            { "match": { "path": "/" }, "exchange": "strip", "forward": { "to": "oders" } }
+          ]
+        """#),
+      #"""
+      routes.json:7:73: routes[0].forward.to: there is no upstream of this name; did you mean "orders"?
+          7 |     { "match": { "path": "/" }, "exchange": "strip", "forward": { "to": "oders" } }
+            |                                                                         ^~~~~~~
+      """#),
+    .init(
+      "a prefix that the path lacks",
+      file(
+        "routes",
+        #"""
+        [
+            { "match": { "path": "/a/*" }, "exchange": "strip", "forward": { "to": "orders", "path": { "stripPrefix": "/b" } } }
+          ]
+        """#),
+      #"""
+      routes.json:7:86: routes[0].forward.path: not supported yet
+          7 |     { "match": { "path": "/a/*" }, "exchange": "strip", "forward": { "to": "orders", "path": { "stripPrefix": "/b" } } }
+            |                                                                                      ^~~~~~
+      routes.json:7:111: routes[0].forward.path.stripPrefix: match.path does not begin with this prefix
+          7 |     { "match": { "path": "/a/*" }, "exchange": "strip", "forward": { "to": "orders", "path": { "stripPrefix": "/b" } } }
+            |                                                                                                               ^~~~
+      """#),
+    .init(
+      "headers before their time",
+      file(
+        "routes",
+        #"""
+        [
+            { "match": { "path": "/" }, "exchange": "strip", "forward": { "to": "orders", "headers": { "remove": ["x"] }, "upgrade": ["websocket"] } }
+          ]
+        """#),
+      #"""
+      routes.json:7:83: routes[0].forward.headers: not supported yet
+          7 |     { "match": { "path": "/" }, "exchange": "strip", "forward": { "to": "orders", "headers": { "remove": ["x"] }, "upgrade": ["websocket"] } }
+            |                                                                                   ^~~~~~~~~
+      routes.json:7:115: routes[0].forward.upgrade: not supported yet
+          7 |     { "match": { "path": "/" }, "exchange": "strip", "forward": { "to": "orders", "headers": { "remove": ["x"] }, "upgrade": ["websocket"] } }
+            |                                                                                                                   ^~~~~~~~~
+      """#),
+    .init(
+      "two things to do",
+      file(
+        "routes",
+        #"""
+        [
+            { "match": { "path": "/" }, "exchange": "strip", "forward": { "to": "orders" }, "respond": {} }
+          ]
+        """#),
+      #"""
+      routes.json:7:85: routes[0].respond: a route has either "forward" or "respond"
+          7 |     { "match": { "path": "/" }, "exchange": "strip", "forward": { "to": "orders" }, "respond": {} }
+            |                                                                                     ^~~~~~~~~
+      """#),
+    .init(
+      "an answer that can't be",
+      file(
+        "routes",
+        #"""
+        [
+            { "match": { "path": "/" }, "respond": { "status": 204, "body": "x", "headers": { "Content-Length": "1", "a": "b\n" } } }
+          ]
+        """#),
+      #"""
+      routes.json:7:61: routes[0].respond.body: an answer with status 204 has no body
+          7 |     { "match": { "path": "/" }, "respond": { "status": 204, "body": "x", "headers": { "Content-Length": "1", "a": "b\n" } } }
+            |                                                             ^~~~~~
+      routes.json:7:87: routes[0].respond.headers.Content-Length: the gateway sets this field itself
+          7 |     { "match": { "path": "/" }, "respond": { "status": 204, "body": "x", "headers": { "Content-Length": "1", "a": "b\n" } } }
+            |                                                                                       ^~~~~~~~~~~~~~~~
+      routes.json:7:115: routes[0].respond.headers.a: not a header's value: no control characters, no space at its ends
+          7 |     { "match": { "path": "/" }, "respond": { "status": 204, "body": "x", "headers": { "Content-Length": "1", "a": "b\n" } } }
+            |                                                                                                                   ^~~~~
+      """#),
+    .init(
+      "nothing to do",
+      file(
+        "routes",
+        #"""
+        [
+            { "match": { "path": "/" }, "authenticate": "none" }
+          ]
+        """#),
+      #"""
+      routes.json:7:5: routes[0].forward: missing; where requests go on to, or "respond"
+          7 |     { "match": { "path": "/" }, "authenticate": "none" }
+            |     ^
+      """#),
+    .init(
+      "limits and rules of a route",
+      file(
+        "routes",
+        #"""
+        [
+            { "match": { "path": "/" }, "limits": { "headers": "1KiB" }, "pathRules": { "parameters": "merge" }, "respond": {} }
+          ]
+        """#),
+      #"""
+      routes.json:7:45: routes[0].limits.headers: unknown key; known here: body, bodyTimeout
+          7 |     { "match": { "path": "/" }, "limits": { "headers": "1KiB" }, "pathRules": { "parameters": "merge" }, "respond": {} }
+            |                                             ^~~~~~~~~
+      routes.json:7:95: routes[0].pathRules.parameters: expected "reject" or "keep"
+          7 |     { "match": { "path": "/" }, "limits": { "headers": "1KiB" }, "pathRules": { "parameters": "merge" }, "respond": {} }
+            |                                                                                               ^~~~~~~
+      """#),
+    .init(
+      "rates and origins before their time",
+      file(
+        "routes",
+        #"""
+        [
+            { "match": { "path": "/" }, "rateLimit": {}, "cors": "upstream", "redirect": {} }
+          ]
+        """#),
+      #"""
+      routes.json:7:33: routes[0].rateLimit: not supported yet
+          7 |     { "match": { "path": "/" }, "rateLimit": {}, "cors": "upstream", "redirect": {} }
+            |                                 ^~~~~~~~~~~
+      routes.json:7:50: routes[0].cors: not supported yet
+          7 |     { "match": { "path": "/" }, "rateLimit": {}, "cors": "upstream", "redirect": {} }
+            |                                                  ^~~~~~
+      routes.json:7:70: routes[0].redirect: not supported yet
+          7 |     { "match": { "path": "/" }, "rateLimit": {}, "cors": "upstream", "redirect": {} }
+            |                                                                      ^~~~~~~~~~
+      """#),
+    .init(
+      "two routes that could both fit",
+      file(
+        "routes",
+        #"""
+        [
+            { "match": { "path": "/a/{id}", "methods": ["GET"] }, "respond": {} },
+            { "match": { "path": "/a/{key}", "methods": ["HEAD", "PUT"] }, "respond": {} }
+          ]
+        """#),
+      #"""
+      routes.json:8:16: routes[1].match: could fit the same requests as routes[0]: the same host and path, and neither listeners, methods nor headers choose between them
+          8 |     { "match": { "path": "/a/{key}", "methods": ["HEAD", "PUT"] }, "respond": {} }
+            |                ^~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~
+      """#),
+    .init(
+      "tabs and wide characters",
+      file(
+        "routes",
+        #"""
+        [
+        	{	"match": { "path": "/日本/é*", "host": "x" }, "respond": {} }
+          ]
+        """#),
+      #"""
+      routes.json:7:23: routes[0].match.path: "*" stands for the rest and only as the last segment; one segment is "{name}"
+          7 | 	{	"match": { "path": "/日本/é*", "host": "x" }, "respond": {} }
+            | 	 	                   ^~~~~~~~~~
+      """#),
+    .init(
+      "no issuer to check with",
+      file([
+        ("issuers", nil),
+        ("exchanges", nil),
+      ]),
+      #"""
+      routes.json:4:14: routes[0].authenticate: no issuer to check tokens with; "none" makes the route public
+          4 |   "routes": [{"match": {"path": "/*"}, "exchange": {"audience": "a"}, "forward": {"to": "orders"}}]
+            |              ^
+      routes.json:4:52: routes[0].exchange.with: missing; the file has no "exchanges"
+          4 |   "routes": [{"match": {"path": "/*"}, "exchange": {"audience": "a"}, "forward": {"to": "orders"}}]
+            |                                                    ^
+      """#),
+    .init(
+      "several exchanges",
+      file([
+        (
+          "exchanges",
+          #"""
+          {
+              "a": { "tokenService": "corp", "client": { "id": "a", "secret": { "env": "SECRET" } } },
+              "b": { "tokenService": "corp", "client": { "id": "b", "secret": { "env": "SECRET" } } }
+            }
+          """#
+        )
+      ]),
+      #"""
+      routes.json:5:52: routes[0].exchange.with: missing; which exchange: "a" or "b"
+          5 |   "routes": [{"match": {"path": "/*"}, "exchange": {"audience": "a"}, "forward": {"to": "orders"}}],
+            |                                                    ^
+      """#),
+  ]
+}

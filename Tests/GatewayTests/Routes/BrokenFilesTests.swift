@@ -1,0 +1,182 @@
+import OAuth
+import Testing
+
+@testable import Gateway
+
+/// A broken file, and everything that is said about it.
+struct BrokenFile: Sendable, CustomTestStringConvertible {
+  let name: String
+  let text: String
+  let shown: String
+  var testDescription: String { name }
+
+  init(_ name: String, _ text: String, _ shown: String) {
+    self.name = name
+    self.text = text
+    self.shown = shown
+  }
+}
+
+struct BrokenFilesTests {
+  @Test(
+    arguments: BrokenFile.whole + BrokenFile.server + BrokenFile.tokens + BrokenFile.services
+      + BrokenFile.routes)
+  func `says all that is wrong with a file, and where`(_ example: BrokenFile) {
+    #expect(complaints(example.text).joined(separator: "\n") == example.shown)
+  }
+
+  @Test(
+    arguments: BrokenFile.whole + BrokenFile.server + BrokenFile.tokens + BrokenFile.services
+      + BrokenFile.routes)
+  func `has no configuration and shows no secret`(_ example: BrokenFile) {
+    let loaded = load(example.text, environment: ["SECRET": "hunter2"])
+    #expect(loaded.configuration == nil)
+    for problem in loaded.problems + loaded.warnings {
+      #expect(!problem.description.contains("hunter2"))
+    }
+  }
+
+  @Test func `says so when the file can't be read`() {
+    let loaded = RoutesFile.load(
+      path: "conf/routes.json", environment: { _ in nil }, files: MemoryFiles(files: [:]))
+    #expect(
+      loaded.problems.map(\.description) == [
+        "conf/routes.json: cannot be read: no such file or directory (ENOENT)"
+      ])
+  }
+
+  @Test func `warns of a secret in the file and of a token passed through`() {
+    let text = file([
+      (
+        "exchanges",
+        #"{ "corp": { "tokenService": "corp", "client": { "id": "a", "secret": "hunter2" } } }"#
+      ),
+      (
+        "routes",
+        #"[{ "match": { "path": "/" }, "exchange": "passthrough", "respond": {} }]"#
+      ),
+    ])
+    let loaded = load(text)
+    #expect(loaded.problems == [])
+    #expect(loaded.configuration != nil)
+    #expect(
+      loaded.warnings.map(\.description).joined(separator: "\n") == #"""
+        routes.json:5:85: warning: exchanges.corp.client.secret: a secret in the file itself; {"env": "NAME"} or {"file": "path"} keeps it out
+            5 |   "exchanges": { "corp": { "tokenService": "corp", "client": { "id": "a", "secret": "‹redacted›" } } },
+              |                                                                                     ^~~~~~~~~~~~
+        routes.json:6:54: warning: routes[0].exchange: the caller's own token goes on to the service
+            6 |   "routes": [{ "match": { "path": "/" }, "exchange": "passthrough", "respond": {} }]
+              |                                                      ^~~~~~~~~~~~~
+        """#)
+  }
+
+  @Test func `points into a file that ends its lines as Windows does`() {
+    let text = "\u{FEFF}{\r\n  \"workers\": 0,\r\n  \"x\": [\r\n1]}"
+    #expect(
+      complaints(text).suffix(2) == [
+        """
+        routes.json:2:14: workers: expected a whole number from 1 to 1024
+            2 |   "workers": 0,
+              |              ^
+        """,
+        """
+        routes.json:3:3: x: unknown key; known here: $schema, include, workers, listeners, \
+        trustedProxies, limits, shutdown, issuers, exchanges, upstreams, defaults, routes, \
+        accessLog, admin, tracing, sharedCache
+            3 |   "x": [
+              |   ^~~
+        """,
+      ])
+  }
+
+  @Test func `underlines wide characters, and no further than the line`() throws {
+    let text = "{\n\t\"日本語\": {\"a\":\n1}, \"workers\": {\n}}"
+    let shown = complaints(text)
+    #expect(
+      shown.contains {
+        $0.hasPrefix("routes.json:2:2: [\"日本語\"]: unknown key")
+          && $0.hasSuffix("\n    2 | \t\"日本語\": {\"a\":\n      | \t^~~~~~~~")
+      })
+    #expect(
+      shown.contains {
+        $0.hasPrefix("routes.json:3:16: workers: ")
+          && $0.hasSuffix("\n    3 | 1}, \"workers\": {\n      |                ^")
+      })
+  }
+
+  @Test func `cuts lines that no screen could hold`() throws {
+    let filler = String(repeating: "\"filler\", ", count: 500)
+    let text = "{\"$schema\": [\(filler)\"x\"], \"workers\": 0, \"a\": [\(filler)]}"
+    let problem = try #require(load(text).problems.first { $0.key == "workers" })
+    let excerpt = try #require(problem.excerpt)
+    #expect(excerpt.line.hasPrefix("…") && excerpt.line.hasSuffix("…"))
+    #expect(excerpt.line.count <= 162)
+    let mark = try #require(excerpt.underline.firstIndex(of: "^"))
+    let column = excerpt.underline.distance(from: excerpt.underline.startIndex, to: mark)
+    #expect(Array(excerpt.line)[column] == "0")
+  }
+
+  @Test func `shows nothing that a terminal would obey`() {
+    let shown = complaints("{\"a\u{7F}\u{9B}2J\u{202E}\": 1}").joined()
+    #expect(!shown.unicodeScalars.contains { [0x7F, 0x9B, 0x202E].contains($0.value) })
+  }
+
+  @Test func `complains at a place long after the file was read`() throws {
+    let loaded = load(
+      file(
+        "listeners",
+        """
+        [
+            { "address": "127.0.0.1:443", "tls": { "certificates": [{ "chain": "a.pem", "key": "a.key" }] } }
+          ]
+        """), environment: ["SECRET": "x"], path: "conf/routes.json")
+    let configuration = try #require(loaded.configuration)
+    let certificate = try #require(configuration.listeners[0].tls?.certificates[0])
+    #expect(certificate.chain.path == "conf/a.pem")
+    let problem = loaded.problem(at: certificate.key.place, "does not match the certificate")
+    #expect(
+      problem.description == """
+        conf/routes.json:7:88: listeners[0].tls.certificates[0].key: does not match the certificate
+            7 |     { "address": "127.0.0.1:443", "tls": { "certificates": [{ "chain": "a.pem", "key": "a.key" }] } }
+              |                                                                                        ^~~~~~~
+        """)
+  }
+
+  @Test func `answers every file with a byte changed or cut off`() {
+    let text = Array(
+      file([
+        ("routes", #"[{"match": {"path": "/{a}/*", "host": "*.a"}, "respond": {"status": 200}}]"#),
+        ("trustedProxies", #""::/8""#),
+      ]).utf8)
+    for index in text.indices {
+      for byte in [UInt8(ascii: "\""), UInt8(ascii: "{"), 0xFF] {
+        var changed = text
+        changed[index] = byte
+        let files = MemoryFiles(files: ["r": changed, "cut": Array(text[..<index])])
+        for path in ["r", "cut"] {
+          let loaded = RoutesFile.load(path: path, environment: { $0 }, files: files)
+          #expect((loaded.configuration == nil) == !loaded.problems.isEmpty)
+          for problem in loaded.problems { #expect(!problem.description.isEmpty) }
+        }
+      }
+    }
+  }
+}
+
+struct DiskFilesTests {
+  @Test func `says why a file can't be read`() {
+    #expect(throws: FileFault("no such file or directory (ENOENT)")) {
+      try DiskFiles().read("/nowhere/routes.json", bytesMax: 1)
+    }
+  }
+
+  @Test(.timeLimit(.minutes(1))) func `reads a file of thousands of routes`() {
+    let routes = (0..<2_000).map {
+      #"{"match": {"path": "/r\#($0)/*"}, "exchange": "strip", "forward": {"to": "http://u\#($0)"}}"#
+    }
+    let text = file("routes", "[\(routes.joined(separator: ",\n"))]")
+    #expect(load(text, environment: ["SECRET": "x"]).configuration?.upstreams.count == 2_001)
+    let unknown = (0..<2_000).map { "\"k\($0)\": 1" }.joined(separator: ",")
+    #expect(load("{\(unknown)}").problems.count == 2_002)
+  }
+}
