@@ -64,5 +64,6 @@ let package = Package(
     tests(of: "HTTP", on: ["Wire", "Reactor"]),
     tests(of: "OAuth", on: ["Wire", "Crypto", "JOSE"]),
     tests(of: "Gateway", on: ["Wire", "Crypto", "JOSE", "OAuth"]),
+    tests(of: "Demo", on: ["Wire", "Crypto", "JOSE", "Reactor", "HTTP"]),
   ]
 )

@@ -8,7 +8,7 @@ package struct BodyDecoder {
   private enum State {
     case done
     case length(UInt64)
-    case chunked(ChunkedDecoder)
+    case chunked(ChunkedState)
     case untilClose
   }
 
@@ -28,7 +28,7 @@ package struct BodyDecoder {
       switch framing {
       case .none, .length(0): .done
       case .length(let count): .length(count)
-      case .chunked: .chunked(ChunkedDecoder())
+      case .chunked: .chunked(ChunkedState())
       case .untilClose: .untilClose
       }
   }
@@ -72,23 +72,24 @@ package struct BodyDecoder {
     case .untilClose:
       if bytes.count == start { return .needMore(consumed: start) }
       return .data(start..<bytes.count)
-    case .chunked(var decoder):
-      state = .done
-      let event = try decoder.next(bytes, from: start)
-      switch event {
-      case .data(let range):
-        state = .chunked(decoder)
-        return .data(range)
-      case .needMore(let consumed):
-        state = .chunked(decoder)
-        return .needMore(consumed: consumed)
+    case .chunked(let chunked):
+      switch try chunked.decoder.next(bytes, from: start) {
+      case .data(let range): return .data(range)
+      case .needMore(let consumed): return .needMore(consumed: consumed)
       case .end(let consumed):
-        trailers = decoder.trailers
+        trailers = chunked.decoder.trailers.bytes
+        state = .done
         return .end(consumed: consumed)
       }
     }
   }
 
   /// The trailer fields that came after the last chunk and may go on, each a whole line with CRLF.
-  package private(set) var trailers: TrailerSection = TrailerSection()
+  package private(set) var trailers: [UInt8] = []
+}
+
+/// The chunked coding's state, apart from the decoder: most messages have none of it, and what they
+/// are held in stays small.
+private final class ChunkedState {
+  var decoder = ChunkedDecoder()
 }

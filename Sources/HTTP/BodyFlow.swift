@@ -106,7 +106,7 @@ package struct BodyFlow {
       case .end(let consumed):
         cursor = consumed
         // The last chunk and its trailers go in one piece.
-        guard framing != .chunked || target.room >= Self.chunkOverhead + decoder.trailers.byteCount
+        guard framing != .chunked || target.room >= Self.chunkOverhead + decoder.trailers.count
         else { return .needsRoom }
         finish(target)
       }
@@ -123,7 +123,7 @@ package struct BodyFlow {
     isDone = true
     guard framing == .chunked else { return }
     target.append("0\r\n")
-    target.append(decoder.trailers.bytes)
+    target.append(decoder.trailers)
     target.append("\r\n")
   }
 

@@ -45,7 +45,7 @@ package final class ConnectionCount: Sendable {
   private let waiting = Atomic<Int>(0)
 
   /// - Parameter queue: how many may wait for a connection.
-  package init(max: Int, queue: Int) {
+  package init(max: Int, queue: Int = 0) {
     countMax = max
     queueMax = queue
   }

@@ -31,6 +31,7 @@ enum CommandLineTool {
     switch arguments.first {
     case "run": status = RunCommand.run(rest)
     case "check": status = CheckCommand.run(rest)
+    case "demo": status = DemoCommand.run(rest)
     case "version", "--version":
       Output.line("tollgate \(Version.text)")
       status = .well

@@ -131,7 +131,7 @@ enum Forwarder {
   }
 
   /// The moving of one request and its answer.
-  private struct Relay {
+  private struct Relay: ~Copyable {
     let request: Request
     let connection: ServerConnection
     let upstream: UpstreamConnection

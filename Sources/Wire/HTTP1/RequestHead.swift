@@ -1,8 +1,9 @@
 /// A request's head, understood: what the request line says, the fields, and what follows.
 ///
 /// Every range counts from the first byte that the parser was handed, so the head has meaning only
-/// beside those bytes. A value that is parsed into again and again keeps its arrays' room.
-package struct RequestHead: Sendable {
+/// beside those bytes. One object is parsed into again and again and keeps its arrays' room; it is an
+/// object so that handing it on costs one reference and not one for each array.
+package final class RequestHead {
   package internal(set) var method = Method.get
   /// The method's bytes, for `Method.other` above all.
   package internal(set) var methodRange = 0..<0
@@ -45,7 +46,7 @@ package struct RequestHead: Sendable {
   package func first(_ name: FieldName) -> FieldLine? { section.first(name) }
 
   /// Back to an empty head that keeps its arrays' room.
-  mutating func removeAll() {
+  func removeAll() {
     section.removeAll()
     authority.removeAll()
     authorityRange = nil

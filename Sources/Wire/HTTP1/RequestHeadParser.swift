@@ -144,7 +144,7 @@ package struct RequestHeadParser: Sendable {
 
 extension RequestHead {
   /// What can be judged only when all fields are there.
-  fileprivate mutating func finish(_ bytes: Span<UInt8>) throws(RequestFault) {
+  fileprivate func finish(_ bytes: Span<UInt8>) throws(RequestFault) {
     try readHost(bytes)
     try readFraming()
     try readExpectations(bytes)
@@ -156,7 +156,7 @@ extension RequestHead {
 
   /// RFC 9112 §3.2: HTTP/1.1 has exactly one Host; where the target has an authority as well, both
   /// must lead to the same place. (The RFC lets the target win; what is behind us may not.)
-  private mutating func readHost(_ bytes: Span<UInt8>) throws(RequestFault) {
+  private func readHost(_ bytes: Span<UInt8>) throws(RequestFault) {
     guard section.hostIndex >= 0 else {
       guard minorVersion == 0 else { throw .malformed(.hostMissing) }
       return
@@ -183,7 +183,7 @@ extension RequestHead {
     }
   }
 
-  private mutating func readFraming() throws(RequestFault) {
+  private func readFraming() throws(RequestFault) {
     let found: FieldFraming
     do throws(Malformation) {
       found = try section.framing(minorVersion: minorVersion)
@@ -199,7 +199,7 @@ extension RequestHead {
   }
 
   /// RFC 9110 §10.1.1: `100-continue` is the only expectation there is, and HTTP/1.0 has none.
-  private mutating func readExpectations(_ bytes: Span<UInt8>) throws(RequestFault) {
+  private func readExpectations(_ bytes: Span<UInt8>) throws(RequestFault) {
     guard names.contains(.expect) else { return }
     for line in section.lines where line.known == .expect && !line.hasUnderscore {
       guard Self.isContinue(bytes.extracting(line.value)) else { throw .expectationFailed }

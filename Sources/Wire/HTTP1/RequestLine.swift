@@ -2,7 +2,7 @@ extension RequestHead {
   /// Reads `METHOD SP TARGET SP VERSION`, single spaces, nothing around them (RFC 9112 §3).
   ///
   /// `start..<end` is the line without its CRLF.
-  mutating func readRequestLine(
+  func readRequestLine(
     _ bytes: Span<UInt8>, from start: Int, to end: Int
   ) throws(RequestFault) {
     let methodEnd = Self.tokenEnd(bytes, from: start, to: end)
@@ -37,7 +37,7 @@ extension RequestHead {
   }
 
   /// Splits the target by the form that it has (RFC 9112 §3.2).
-  private mutating func readTarget(
+  private func readTarget(
     _ bytes: Span<UInt8>, question: Int?
   ) throws(RequestFault) {
     // Tunnels are not this gateway's business, whatever their target looks like.
@@ -57,7 +57,7 @@ extension RequestHead {
   }
 
   /// `http://authority/path?query` or `https://…`; every other scheme is refused.
-  private mutating func readAbsoluteTarget(
+  private func readAbsoluteTarget(
     _ bytes: Span<UInt8>, pathEnd: Int
   ) throws(RequestFault) {
     guard let (found, authorityStart) = Self.scheme(bytes, from: target.lowerBound, to: pathEnd)
