@@ -1,18 +1,19 @@
 """Programs that a test starts and ends: by process id, and nobody else's."""
 
 import contextlib
+import functools
 import os
 import pathlib
 import shutil
 import signal
 import subprocess
-import time
 
 from .waiting import Late, free_port, listens, until
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 
 
+@functools.lru_cache
 def tollgate_binary():
     """TOLLGATE, or what `swift build -c release` made."""
     named = os.environ.get("TOLLGATE")
@@ -144,10 +145,6 @@ def status_of(pid, name):
         if line.startswith(name + ":"):
             return int(line.split()[1])
     return None
-
-
-def monotonic():
-    return time.monotonic()
 
 
 __all__ = [

@@ -74,7 +74,7 @@ class World:
 
     def start(self, routes=None, environ=(), **more):
         """A gateway that the caller stops."""
-        env = environment(GATEWAY_SECRET=SECRET, **dict(environ))
+        env = environment(**({"GATEWAY_SECRET": SECRET} | dict(environ)))
         folder = self.folder / f"gateway-{next(serial)}"
         gateway = Gateway(folder, self.routes() if routes is None else routes, env=env, **more)
         gateway.world = self
