@@ -157,8 +157,9 @@ package final class UpstreamPool {
   /// Closes idle connections as they end or age, until `close`; the worker runs it as a task.
   package func keepIdle() async {
     while !isClosed {
-      let oldest = idle.first?.idleSinceMs
-      _ = await idleWaiter.wait(untilMs: oldest.map { $0 + settings.idleTimeoutMs } ?? .max)
+      // Without one, a look after that time: one that comes meanwhile is not told of, and ends later.
+      let oldestMs = idle.first?.idleSinceMs ?? loop.nowMs
+      _ = await idleWaiter.wait(untilMs: oldestMs + max(1, settings.idleTimeoutMs))
       sweep()
     }
   }
