@@ -94,9 +94,13 @@
 }
 
 /// A waiter on some worker's thread, named so that any thread may wake it.
-package struct RemoteWaiter: Sendable {
+package struct RemoteWaiter: Sendable, Equatable {
   let loop: EventLoop
   let token: UInt64
+
+  package static func == (one: RemoteWaiter, other: RemoteWaiter) -> Bool {
+    one.loop === other.loop && one.token == other.token
+  }
 
   /// Wakes the waiter soon; nothing happens when it is gone by then.
   package func signal() { loop.signalRemotely(token) }

@@ -129,15 +129,10 @@ final class TokenExchanges {
     let exchange = flight.target.exchange
     let waiter = Waiter(on: loop)
     let untilMs = loop.nowMs + exchange.settings.timeoutMs
-    while !exchange.gate.take(orWake: waiter.remote) {
-      let isSignalled = await waiter.wait(untilMs: untilMs)
-      if !isSignalled {
-        // A place that is given to this waiter after all must not be lost.
-        if exchange.gate.take(orWake: waiter.remote) { exchange.gate.give() }
-        return .refused(.timedOut)
-      }
+    guard await exchange.calls.enter(waiter, untilMs: untilMs) == .taken else {
+      return .refused(.timedOut)
     }
-    defer { exchange.gate.give() }
+    defer { exchange.calls.give() }
     if let blockedMs = exchange.breaker.blockedForMs(nowMs: loop.nowMs) {
       return .refused(.breakerOpen(seconds: (blockedMs + 999) / 1_000))
     }
