@@ -62,7 +62,7 @@ final class WalkClient {
         settings: UpstreamPool.Settings(
           connectTimeoutMs: 5_000, idleTimeoutMs: 30_000, idleMax: 16, resolveEveryMs: 60_000,
           headBytesMax: 32 << 10),
-        tls: tls, resolver: Resolver(), buffers: buffers, count: ConnectionCount(max: 64),
+        tls: tls, resolver: Resolver(), buffers: buffers, count: ConnectionCount(max: 64, queue: 0),
         loop: loop)
     }
     guard let address = system.gateway.addresses.first else {

@@ -8,7 +8,7 @@ package struct BodyDecoder {
   private enum State {
     case done
     case length(UInt64)
-    case chunked(ChunkedState)
+    case chunked
     case untilClose
   }
 
@@ -22,15 +22,18 @@ package struct BodyDecoder {
   }
 
   private var state: State
+  /// Of the chunked coding, and nil for any other.
+  private var chunked: ChunkedState?
 
   package init(_ framing: BodyFraming) {
-    state =
-      switch framing {
-      case .none, .length(0): .done
-      case .length(let count): .length(count)
-      case .chunked: .chunked(ChunkedState())
-      case .untilClose: .untilClose
-      }
+    switch framing {
+    case .none, .length(0): state = .done
+    case .length(let count): state = .length(count)
+    case .chunked:
+      state = .chunked
+      chunked = ChunkedState()
+    case .untilClose: state = .untilClose
+    }
   }
 
   /// Whether all of the message has come.
@@ -72,12 +75,12 @@ package struct BodyDecoder {
     case .untilClose:
       if bytes.count == start { return .needMore(consumed: start) }
       return .data(start..<bytes.count)
-    case .chunked(let chunked):
+    case .chunked:
+      guard let chunked else { return .end(consumed: start) }
       switch try chunked.decoder.next(bytes, from: start) {
       case .data(let range): return .data(range)
       case .needMore(let consumed): return .needMore(consumed: consumed)
       case .end(let consumed):
-        trailers = chunked.decoder.trailers.bytes
         state = .done
         return .end(consumed: consumed)
       }
@@ -85,7 +88,7 @@ package struct BodyDecoder {
   }
 
   /// The trailer fields that came after the last chunk and may go on, each a whole line with CRLF.
-  package private(set) var trailers: [UInt8] = []
+  package var trailers: [UInt8] { chunked?.decoder.trailers.bytes ?? [] }
 }
 
 /// The chunked coding's state, apart from the decoder: most messages have none of it, and what they

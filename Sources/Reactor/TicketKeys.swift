@@ -81,19 +81,30 @@ package final class TicketKeys: Sendable {
       unsafe isSealing
       ? EVP_EncryptInit_ex(cipher, algorithm, nil, key.cipherKey, iv)
       : EVP_DecryptInit_ex(cipher, algorithm, nil, key.cipherKey, iv)
-    var macKey = key.macKey
+    return unsafe hasCipher == 1 && setMac(mac, key: key.macKey) == 1 ? 1 : -1
+  }
+
+  /// The parameters keep pointers to their names too: a literal handed to their makers would be gone
+  /// before they are read.
+  private static func setMac(_ mac: OpaquePointer, key: [UInt8]) -> CInt {
+    var key = key
     var digest = Array("SHA256".utf8CString)
-    let hasMac = unsafe macKey.withUnsafeMutableBytes { macKey in
+    let keyName = Array("key".utf8CString)
+    let digestName = Array("digest".utf8CString)
+    return unsafe key.withUnsafeMutableBytes { key in
       unsafe digest.withUnsafeMutableBufferPointer { digest in
-        var parameters = unsafe [
-          OSSL_PARAM_construct_octet_string("key", macKey.baseAddress, macKey.count),
-          OSSL_PARAM_construct_utf8_string("digest", digest.baseAddress, 0),
-          OSSL_PARAM_construct_end(),
-        ]
-        return unsafe EVP_MAC_CTX_set_params(mac, &parameters)
+        unsafe keyName.withUnsafeBufferPointer { keyName in
+          unsafe digestName.withUnsafeBufferPointer { digestName in
+            let parameters = unsafe [
+              OSSL_PARAM_construct_octet_string(keyName.baseAddress, key.baseAddress, key.count),
+              OSSL_PARAM_construct_utf8_string(digestName.baseAddress, digest.baseAddress, 0),
+              OSSL_PARAM_construct_end(),
+            ]
+            return unsafe EVP_MAC_CTX_set_params(mac, parameters)
+          }
+        }
       }
     }
-    return hasCipher == 1 && hasMac == 1 ? 1 : -1
   }
 }
 

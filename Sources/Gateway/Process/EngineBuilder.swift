@@ -72,13 +72,7 @@ struct EngineBuilder {
     switch settings.action {
     case .respond(let answer): return .respond(answer)
     case .forward(let forward):
-      var literal: [UInt8] = []
-      if case .literal(let host) = forward.host { literal = Array(host.utf8) }
-      return .forward(
-        Route.Forward(
-          upstream: upstreams[forward.upstream], hostPolicy: forward.host, hostLiteral: literal,
-          timeoutMs: forward.timeoutMs, idleTimeoutMs: forward.idleTimeoutMs,
-          retries: forward.retries, via: forward.via))
+      return .forward(Route.Forward(forward, upstream: upstreams[forward.upstream]))
     }
   }
 

@@ -39,7 +39,7 @@ enum Forwarder {
     var tried: UInt64 = 0
     var resends = 0
     var isFreshOnly = false
-    var last = Refusal(.upstreamUnavailable)
+    var last: Refusal?
     while let index = upstream.pick(except: tried) {
       let server = upstream.servers[index]
       request.record.upstreamJSON = server.nameJSON
@@ -70,7 +70,7 @@ enum Forwarder {
         if index >= 64 { throw refusal }
       }
     }
-    throw last
+    throw last ?? Refusal(.upstreamUnavailable)
   }
 
   /// ROUTES.md, "Sending again": after a byte was written only these, without content.

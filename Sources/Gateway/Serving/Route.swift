@@ -53,7 +53,7 @@ final class Route {
     case respond(FixedResponse)
   }
 
-  struct Forward {
+  final class Forward {
     let upstream: Upstream
     let hostPolicy: ForwardSettings.HostPolicy
     let hostLiteral: [UInt8]
@@ -61,6 +61,16 @@ final class Route {
     let idleTimeoutMs: Int64
     let retries: Int
     let via: Bool
+
+    init(_ settings: ForwardSettings, upstream: Upstream) {
+      self.upstream = upstream
+      hostPolicy = settings.host
+      hostLiteral = if case .literal(let host) = settings.host { Array(host.utf8) } else { [] }
+      timeoutMs = settings.timeoutMs
+      idleTimeoutMs = settings.idleTimeoutMs
+      retries = settings.retries
+      via = settings.via
+    }
   }
 
   init(

@@ -2,7 +2,7 @@
 ///
 /// Every range counts from the first byte that the parser was handed. A value that is parsed into
 /// again and again keeps its arrays' room.
-package struct ResponseHead: Sendable {
+package final class ResponseHead {
   /// 100–999.
   package internal(set) var status: UInt16 = 0
   /// The reason phrase; may be empty.
@@ -32,7 +32,7 @@ package struct ResponseHead: Sendable {
   package var isInterim: Bool { status < 200 && status != 101 }
 
   /// Back to an empty head that keeps its arrays' room.
-  mutating func removeAll() {
+  func removeAll() {
     section.removeAll()
     status = 0
     reason = 0..<0
@@ -44,7 +44,7 @@ package struct ResponseHead: Sendable {
 
   /// Reads `VERSION SP STATUS SP REASON` (RFC 9112 §4); the space before an empty reason may be
   /// missing, as many servers have it.
-  mutating func readStatusLine(
+  func readStatusLine(
     _ bytes: Span<UInt8>, from start: Int, to end: Int
   ) throws(ResponseFault) {
     let statusStart = start + 9

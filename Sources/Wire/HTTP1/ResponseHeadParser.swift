@@ -91,7 +91,7 @@ package struct ResponseHeadParser: Sendable {
 
 extension ResponseHead {
   /// What can be judged only when all fields are there.
-  fileprivate mutating func finish(
+  fileprivate func finish(
     _ bytes: Span<UInt8>, answering method: Method
   ) throws(ResponseFault) {
     let found: FieldFraming
