@@ -75,7 +75,8 @@ enum Forwarder {
         }
         if index < 64 { tried |= 1 << UInt64(index) }
         isFreshOnly = false
-        guard !hadWritten || resends < forward.retries && upstream.mayRetry() else { throw refusal }
+        guard !hadWritten || resends < forward.retries && upstream.mayRetry(nowMs: connection.waiter.loop.nowMs)
+        else { throw refusal }
         resends += hadWritten ? 1 : 0
         if index >= 64 { throw refusal }
       }
@@ -337,7 +338,7 @@ enum Forwarder {
       movedAtMs = loop.nowMs
       let status = Int(upstream.head.status)
       if status < 200 { return receiveInterim(status) }
-      if mayDecline, (502...504).contains(status), forward.upstream.mayRetry() {
+      if mayDecline, (502...504).contains(status), forward.upstream.mayRetry(nowMs: loop.nowMs) {
         return .over(.declined)
       }
       request.record.firstByteNs = Clock.monotonicNs() - sentNs
