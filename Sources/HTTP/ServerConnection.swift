@@ -138,7 +138,15 @@ package final class ServerConnection {
 
   /// Reads more of the request's content behind what is there.
   package func readContent() -> Transfer {
-    readMore(upTo: received.capacity)
+    // The head stays in front: one that fills its buffer must not leave content a byte at a time, or
+    // no room at all.
+    if received.room < Self.contentRoomMin, received.capacity > 0 {
+      received.compact()
+      if received.room < Self.contentRoomMin {
+        received = buffers.grown(received, toAtLeast: received.count + BufferPool.bufferBytes)
+      }
+    }
+    return readMore(upTo: received.capacity)
   }
 
   private func readMore(upTo bytesMax: Int) -> Transfer {
@@ -300,6 +308,7 @@ package final class ServerConnection {
     releaseReceived()
   }
 
+  private static let contentRoomMin = 4 << 10
   private static let lingerMs: Int64 = 2_000
   private static let lingerBytesMax = 1 << 20
 }
