@@ -112,7 +112,9 @@ enum Forwarder {
     var relay = Relay(request, upstream, route, forward, sentNs: sentNs, deadlineMs: deadlineMs)
     let attempt = await relay.run()
     connection.lastUpstreamHadWritten = upstream.hasWritten
-    if case .unanswered = attempt { connection.content = content }
+    // To be sent again whole. Once a byte was written, content that is gone is gone: the flow must
+    // know how much of it, or what follows on this connection would be taken for it.
+    if case .unanswered = attempt, !upstream.hasWritten { connection.content = content }
     if case .answered = attempt, relay.isReusable,
       upstream.finishAnswer(contentEnd: relay.answerEnd)
     {
