@@ -286,7 +286,8 @@ package final class ServerConnection {
     while dropped < Self.lingerBytesMax {
       received.removeAll()
       if received.capacity == 0 { received = buffers.take() }
-      switch stream.read(into: received) {
+      // Below TLS, whose session has ended: nobody looks at these bytes.
+      switch stream.socket.read(into: received) {
       case .bytes(let count): dropped += count
       case .wouldBlock:
         releaseReceived()
