@@ -218,11 +218,15 @@ package final class ServerConnection {
   /// - Parameter stallMs: the longest wait without a byte taken.
   /// - Returns: whether all of it went out.
   package func flushAll(stallMs: Int64) async -> Bool {
+    var untilMs = waiter.loop.nowMs + stallMs
     while true {
+      let written = bytesWritten
       switch flush() {
       case .bytes: return true
       case .wouldBlock:
-        let isSignalled = await waiter.wait(untilMs: waiter.loop.nowMs + stallMs)
+        // A caller that sends and reads nothing wakes us, and moves no byte.
+        if bytesWritten != written { untilMs = waiter.loop.nowMs + stallMs }
+        let isSignalled = await waiter.wait(untilMs: untilMs)
         if !isSignalled { return false }
       case .ended, .failed: return false
       }
@@ -236,10 +240,12 @@ package final class ServerConnection {
 
   /// Reads the rest of the request's content and drops it, so that the connection can be kept.
   ///
+  /// - Parameter withinMs: how long that may take in all: a new connection is soon the cheaper way.
   /// - Returns: false when there is more than `bytesMax`, or it does not come.
-  package func dropContent(bytesMax: UInt64, stallMs: Int64) async -> Bool {
+  package func dropContent(bytesMax: UInt64, withinMs: Int64) async -> Bool {
     let sink = buffers.take()
     defer { buffers.give(sink) }
+    let untilMs = waiter.loop.nowMs + withinMs
     let startCount = content.byteCount
     while content.byteCount - startCount <= bytesMax {
       let progress: BodyFlow.Progress
@@ -256,7 +262,7 @@ package final class ServerConnection {
         switch readContent() {
         case .bytes: continue
         case .wouldBlock:
-          let isSignalled = await waiter.wait(untilMs: waiter.loop.nowMs + stallMs)
+          let isSignalled = await waiter.wait(untilMs: untilMs)
           if !isSignalled { return false }
         case .ended, .failed: return false
         }
