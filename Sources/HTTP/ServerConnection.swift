@@ -307,12 +307,17 @@ package final class ServerConnection {
     releaseReceived()
   }
 
-  /// Breaks the connection off: the caller sees a reset and can't take what it has for whole.
+  /// Breaks the connection off: the caller sees a reset, when this object goes, and can't take what it
+  /// has for whole. The head stays: the log has yet to tell of it.
   package func abort() {
     isAborted = true
     stream.socket.resetOnClose()
     releaseOutbound()
-    releaseReceived()
+  }
+
+  deinit {
+    buffers.give(outbound)
+    buffers.give(received)
   }
 
   private static let contentRoomMin = 4 << 10
