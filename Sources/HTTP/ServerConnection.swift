@@ -126,14 +126,15 @@ package final class ServerConnection {
   /// `close_notify`, or a broken connection. Bytes sent ahead are kept, within the buffer's room.
   package func hasCallerGone() -> Bool {
     if stream.socket.hasPeerEnded, stream.tls == nil { return true }
-    if !stream.canRead || received.room == 0 { return stream.socket.hasPeerEnded }
-    switch stream.read(into: received) {
-    case .bytes(let count):
-      bytesRead += UInt64(count)
-      return false
-    case .wouldBlock: return stream.socket.hasPeerEnded
-    case .ended, .failed: return true
+    // To the last byte: of an end that was seen with them no other event tells.
+    while stream.canRead, received.room > 0 {
+      switch stream.read(into: received) {
+      case .bytes(let count): bytesRead += UInt64(count)
+      case .wouldBlock: return stream.socket.hasPeerEnded
+      case .ended, .failed: return true
+      }
     }
+    return stream.socket.hasPeerEnded
   }
 
   /// Reads more of the request's content behind what is there.
