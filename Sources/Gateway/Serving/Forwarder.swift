@@ -125,7 +125,9 @@ enum Forwarder {
       deadlineMs: deadlineMs)
     let attempt = await relay.run()
     connection.lastUpstreamHadWritten = upstream.hasWritten
-    if case .unanswered = attempt { connection.content = content }
+    // To be sent again whole. Once a byte was written, content that is gone is gone: the flow must
+    // know how much of it, or what follows on this connection would be taken for it.
+    if case .unanswered = attempt, !upstream.hasWritten { connection.content = content }
     if case .answered = attempt, relay.isReusable,
       upstream.finishAnswer(contentEnd: relay.answerEnd)
     {
@@ -415,7 +417,8 @@ enum Forwarder {
         connection.answerBuffer().append("HTTP/1.1 100 Continue\r\n\r\n")
         return nil
       }
-      if !connection.content.isDone, !isUploadBroken, upstream.outbound.isEmpty {
+      // A caller that waits for a 100 is not the slow one.
+      if mayReadContent, !connection.content.isDone, !isUploadBroken, upstream.outbound.isEmpty {
         return .refused(Refusal(.requestTimeout))
       }
       return .refused(Refusal(.upstreamTimeout))
@@ -424,6 +427,8 @@ enum Forwarder {
     /// After 30 seconds content must have come at 1 KiB a second (ROUTES.md, `bodyTimeout`).
     private func tooSlowContent() -> Attempt? {
       if connection.content.isDone || !mayReadContent || answer != nil { return nil }
+      // It is the server that takes nothing.
+      if !upstream.outbound.isEmpty || isUploadBroken { return nil }
       let elapsedMs = loop.nowMs - startedAtMs
       guard elapsedMs > Limits.slowBodyAfterMs,
         connection.content.byteCount * 1_000 < UInt64(elapsedMs) * Limits.bodyBytesPerSecondMin
