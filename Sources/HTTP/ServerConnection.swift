@@ -334,17 +334,15 @@ package final class ServerConnection {
     releaseOutbound()
   }
 
-<<<<<<< HEAD
   /// Callers in a hurry send their next request sooner; what idles longer gives its task back.
   private static let parkAfterMs: Int64 = 200
-=======
+
+  private static let contentRoomMin = 4 << 10
   deinit {
     buffers.give(outbound)
     buffers.give(received)
   }
 
-  private static let contentRoomMin = 4 << 10
->>>>>>> 9c172a38b34de148a922f00d9bbe6a0e339979de
   private static let lingerMs: Int64 = 2_000
   private static let lingerBytesMax = 1 << 20
 }
