@@ -34,6 +34,11 @@ func tests(of name: String, on dependencies: [Target.Dependency]) -> Target {
     swiftSettings: swift + strict)
 }
 
+/// What the tests of several modules play with: a worker's thread, and peers that follow a script.
+let support: Target = .target(
+  name: "TestSupport", dependencies: ["Reactor"], path: "Tests/Support/Swift",
+  swiftSettings: swift + strict)
+
 let package = Package(
   name: "tollgate",
   products: [.executable(name: "tollgate", targets: ["tollgate"])],
@@ -60,10 +65,12 @@ let package = Package(
     tests(of: "Wire", on: []),
     tests(of: "Crypto", on: ["Wire"]),
     tests(of: "JOSE", on: ["Wire", "Crypto"]),
-    tests(of: "Reactor", on: ["Wire", "Crypto"]),
-    tests(of: "HTTP", on: ["Wire", "Reactor"]),
+    support,
+    tests(of: "Reactor", on: ["Wire", "Crypto", "CLinux", "COpenSSL", "TestSupport"]),
+    tests(of: "HTTP", on: ["Wire", "Crypto", "Reactor", "TestSupport"]),
     tests(of: "OAuth", on: ["Wire", "Crypto", "JOSE"]),
-    tests(of: "Gateway", on: ["Wire", "Crypto", "JOSE", "OAuth"]),
+    tests(
+      of: "Gateway", on: ["Wire", "Crypto", "JOSE", "Reactor", "HTTP", "OAuth", "TestSupport"]),
     tests(of: "Demo", on: ["Wire", "Crypto", "JOSE", "Reactor", "HTTP"]),
   ]
 )

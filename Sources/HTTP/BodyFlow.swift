@@ -63,7 +63,8 @@ package struct BodyFlow {
     self.pinned = pinned
     byteLimit = limit
     cursor = pinned
-    isDone = decoder.isDone
+    // Chunked content has an end of its own even where there is none.
+    isDone = decoder.isDone && framing != .chunked
   }
 
   /// Bounds the content; to be called before any is moved.

@@ -28,6 +28,9 @@ package final class ServerConnection {
     case faulty(RequestFault)
     /// A head that was begun was not finished in time.
     case tooSlow
+    /// The connection has idled for a while and holds next to nothing: end the task, and begin
+    /// another when `park` says so.
+    case parked
     /// The caller is gone, stayed idle too long, or the worker drains: close without an answer.
     case finished
   }
@@ -61,6 +64,8 @@ package final class ServerConnection {
   private var parser: RequestHeadParser
   private let limits: Limits
   private var isIdle = true
+  /// When the present idle time ends, on the loop's clock.
+  private var idleUntilMs: Int64?
   private var hasServed = false
   private let headBytesMax: Int
 
@@ -80,9 +85,11 @@ package final class ServerConnection {
 
   /// Waits for the next request's head.
   package func nextRequest() async -> Arrival {
-    finishRequest()
+    if idleUntilMs == nil { finishRequest() }
     let idleLimitMs = hasServed ? limits.idleTimeoutMs : limits.headerTimeoutMs
-    let idleUntilMs = waiter.loop.nowMs + idleLimitMs
+    let idleUntilMs = self.idleUntilMs ?? waiter.loop.nowMs + idleLimitMs
+    self.idleUntilMs = idleUntilMs
+    let parkAtMs = waiter.loop.nowMs + Self.parkAfterMs
     var headUntilMs: Int64?
     while true {
       if !received.isEmpty {
@@ -91,6 +98,7 @@ package final class ServerConnection {
         do throws(RequestFault) {
           if case .complete = try parser.parse(received.readable, into: &head) {
             hasServed = true
+            self.idleUntilMs = nil
             return .request
           }
         } catch {
@@ -107,12 +115,22 @@ package final class ServerConnection {
         } else if headUntilMs == nil {
           headUntilMs = waiter.loop.nowMs + limits.headerTimeoutMs
         }
-        let isSignalled = await waiter.wait(untilMs: headUntilMs ?? idleUntilMs)
-        if !isSignalled { return headUntilMs == nil ? .finished : .tooSlow }
+        let untilMs = headUntilMs ?? min(idleUntilMs, parkAtMs)
+        let isSignalled = await waiter.wait(untilMs: untilMs)
+        if isSignalled { continue }
+        if headUntilMs != nil { return .tooSlow }
+        return untilMs < idleUntilMs ? .parked : .finished
       case .ended, .failed:
         return .finished
       }
     }
+  }
+
+  /// Waits without a task after `nextRequest` returned `.parked`; `wake` is called once, when
+  /// `nextRequest` is to be asked again.
+  package func park(wake: @escaping () -> Void) {
+    head = RequestHead()
+    waiter.park(untilMs: idleUntilMs ?? .max, wake: wake)
   }
 
   /// Ends the wait of an idle connection and takes no request after the present one.
@@ -126,19 +144,28 @@ package final class ServerConnection {
   /// `close_notify`, or a broken connection. Bytes sent ahead are kept, within the buffer's room.
   package func hasCallerGone() -> Bool {
     if stream.socket.hasPeerEnded, stream.tls == nil { return true }
-    if !stream.canRead || received.room == 0 { return stream.socket.hasPeerEnded }
-    switch stream.read(into: received) {
-    case .bytes(let count):
-      bytesRead += UInt64(count)
-      return false
-    case .wouldBlock: return stream.socket.hasPeerEnded
-    case .ended, .failed: return true
+    // To the last byte: of an end that was seen with them no other event tells.
+    while stream.canRead, received.room > 0 {
+      switch stream.read(into: received) {
+      case .bytes(let count): bytesRead += UInt64(count)
+      case .wouldBlock: return stream.socket.hasPeerEnded
+      case .ended, .failed: return true
+      }
     }
+    return stream.socket.hasPeerEnded
   }
 
   /// Reads more of the request's content behind what is there.
   package func readContent() -> Transfer {
-    readMore(upTo: received.capacity)
+    // The head stays in front: one that fills its buffer must not leave content a byte at a time, or
+    // no room at all.
+    if received.room < Self.contentRoomMin, received.capacity > 0 {
+      received.compact()
+      if received.room < Self.contentRoomMin {
+        received = buffers.grown(received, toAtLeast: received.count + BufferPool.bufferBytes)
+      }
+    }
+    return readMore(upTo: received.capacity)
   }
 
   private func readMore(upTo bytesMax: Int) -> Transfer {
@@ -210,11 +237,15 @@ package final class ServerConnection {
   /// - Parameter stallMs: the longest wait without a byte taken.
   /// - Returns: whether all of it went out.
   package func flushAll(stallMs: Int64) async -> Bool {
+    var untilMs = waiter.loop.nowMs + stallMs
     while true {
+      let written = bytesWritten
       switch flush() {
       case .bytes: return true
       case .wouldBlock:
-        let isSignalled = await waiter.wait(untilMs: waiter.loop.nowMs + stallMs)
+        // A caller that sends and reads nothing wakes us, and moves no byte.
+        if bytesWritten != written { untilMs = waiter.loop.nowMs + stallMs }
+        let isSignalled = await waiter.wait(untilMs: untilMs)
         if !isSignalled { return false }
       case .ended, .failed: return false
       }
@@ -228,10 +259,12 @@ package final class ServerConnection {
 
   /// Reads the rest of the request's content and drops it, so that the connection can be kept.
   ///
+  /// - Parameter withinMs: how long that may take in all: a new connection is soon the cheaper way.
   /// - Returns: false when there is more than `bytesMax`, or it does not come.
-  package func dropContent(bytesMax: UInt64, stallMs: Int64) async -> Bool {
+  package func dropContent(bytesMax: UInt64, withinMs: Int64) async -> Bool {
     let sink = buffers.take()
     defer { buffers.give(sink) }
+    let untilMs = waiter.loop.nowMs + withinMs
     let startCount = content.byteCount
     while content.byteCount - startCount <= bytesMax {
       let progress: BodyFlow.Progress
@@ -248,7 +281,7 @@ package final class ServerConnection {
         switch readContent() {
         case .bytes: continue
         case .wouldBlock:
-          let isSignalled = await waiter.wait(untilMs: waiter.loop.nowMs + stallMs)
+          let isSignalled = await waiter.wait(untilMs: untilMs)
           if !isSignalled { return false }
         case .ended, .failed: return false
         }
@@ -278,7 +311,8 @@ package final class ServerConnection {
     while dropped < Self.lingerBytesMax {
       received.removeAll()
       if received.capacity == 0 { received = buffers.take() }
-      switch stream.read(into: received) {
+      // Below TLS, whose session has ended: nobody looks at these bytes.
+      switch stream.socket.read(into: received) {
       case .bytes(let count): dropped += count
       case .wouldBlock:
         releaseReceived()
@@ -292,12 +326,21 @@ package final class ServerConnection {
     releaseReceived()
   }
 
-  /// Breaks the connection off: the caller sees a reset and can't take what it has for whole.
+  /// Breaks the connection off: the caller sees a reset, when this object goes, and can't take what it
+  /// has for whole. The head stays: the log has yet to tell of it.
   package func abort() {
     isAborted = true
     stream.socket.resetOnClose()
     releaseOutbound()
-    releaseReceived()
+  }
+
+  /// Callers in a hurry send their next request sooner; what idles longer gives its task back.
+  private static let parkAfterMs: Int64 = 200
+
+  private static let contentRoomMin = 4 << 10
+  deinit {
+    buffers.give(outbound)
+    buffers.give(received)
   }
 
   private static let lingerMs: Int64 = 2_000

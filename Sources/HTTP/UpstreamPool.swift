@@ -33,60 +33,25 @@ package enum ConnectFault: Error, Sendable {
 
 /// Counts a server's connections over all workers. Who finds none left waits in a queue.
 package final class ConnectionCount: Sendable {
-  private struct State {
-    var count = 0
-    var waiters: [RemoteWaiter] = []
-    var keepers: [RemoteWaiter] = []
-  }
-
-  private let countMax: Int
-  private let queueMax: Int
-  private let state = Mutex(State())
-  private let waiting = Atomic<Int>(0)
+  private let places: Places
+  private let keepers = Mutex<[RemoteWaiter]>([])
 
   /// - Parameter queue: how many may wait for a connection.
-  package init(max: Int, queue: Int = 0) {
-    countMax = max
-    queueMax = queue
-  }
+  package init(max: Int, queue: Int = 0) { places = Places(max, queueMax: queue) }
 
-  enum Claim { case taken, queued, refused }
-
-  /// Takes one of the connections, or a place in the queue: then the waiter is woken when one may
-  /// be had, and claims again with `isQueued`.
-  func claim(_ waiter: RemoteWaiter, isQueued: Bool) -> Claim {
-    let (claim, keepers) = state.withLock { state -> (Claim, [RemoteWaiter]) in
-      if state.count < countMax {
-        state.count += 1
-        if isQueued { waiting.subtract(1, ordering: .relaxed) }
-        return (.taken, [])
-      }
-      if !isQueued {
-        if waiting.load(ordering: .relaxed) >= queueMax { return (.refused, []) }
-        waiting.add(1, ordering: .relaxed)
-      }
-      state.waiters.append(waiter)
-      return (.queued, state.keepers)
+  /// Takes one of the connections, waiting for it where there is none: idle connections of other
+  /// workers give way then.
+  func enter(_ waiter: Waiter, untilMs deadlineMs: Int64) async -> Places.Entry {
+    await places.enter(waiter, untilMs: deadlineMs) {
+      for keeper in keepers.withLock({ $0 }) { keeper.signal() }
     }
-    // Idle connections of other workers give way to those who wait.
-    for keeper in keepers { keeper.signal() }
-    return claim
   }
 
-  /// Leaves the queue without a connection.
-  func leave() { waiting.subtract(1, ordering: .relaxed) }
+  var hasWaiting: Bool { places.hasWaiting }
 
-  var hasWaiting: Bool { waiting.load(ordering: .relaxed) > 0 }
+  func give() { places.give() }
 
-  func give() {
-    let next = state.withLock { state -> RemoteWaiter? in
-      state.count -= 1
-      return state.waiters.isEmpty ? nil : state.waiters.removeFirst()
-    }
-    next?.signal()
-  }
-
-  func addKeeper(_ keeper: RemoteWaiter) { state.withLock { $0.keepers.append(keeper) } }
+  func addKeeper(_ keeper: RemoteWaiter) { keepers.withLock { $0.append(keeper) } }
 }
 
 /// One worker's connections to one server.
@@ -162,7 +127,7 @@ package final class UpstreamPool {
   package func connect(
     for waiter: Waiter, untilMs deadlineMs: Int64
   ) async throws(ConnectFault) -> UpstreamConnection {
-    try await claimConnection(waiter, deadlineMs)
+    guard await count.enter(waiter, untilMs: deadlineMs) == .taken else { throw .exhausted }
     var isKept = false
     defer { if !isKept { count.give() } }
     let untilMs = min(deadlineMs, loop.nowMs + settings.connectTimeoutMs)
@@ -170,25 +135,6 @@ package final class UpstreamPool {
     let stream = try await secured(socket, waiter, untilMs)
     isKept = true
     return UpstreamConnection(stream, buffers: buffers, headBytesMax: settings.headBytesMax)
-  }
-
-  private func claimConnection(
-    _ waiter: Waiter, _ deadlineMs: Int64
-  ) async throws(ConnectFault) {
-    var isQueued = false
-    while true {
-      switch count.claim(waiter.remote, isQueued: isQueued) {
-      case .taken: return
-      case .refused: throw .exhausted
-      case .queued:
-        isQueued = true
-        let isSignalled = await waiter.wait(untilMs: deadlineMs)
-        if !isSignalled {
-          count.leave()
-          throw .exhausted
-        }
-      }
-    }
   }
 
   /// Takes a connection back that is ready for another request.
@@ -211,8 +157,9 @@ package final class UpstreamPool {
   /// Closes idle connections as they end or age, until `close`; the worker runs it as a task.
   package func keepIdle() async {
     while !isClosed {
-      let oldest = idle.first?.idleSinceMs
-      _ = await idleWaiter.wait(untilMs: oldest.map { $0 + settings.idleTimeoutMs } ?? .max)
+      // Without one, a look after that time: one that comes meanwhile is not told of, and ends later.
+      let oldestMs = idle.first?.idleSinceMs ?? loop.nowMs
+      _ = await idleWaiter.wait(untilMs: oldestMs + max(1, settings.idleTimeoutMs))
       sweep()
     }
   }

@@ -87,6 +87,7 @@ import Glibc
       base + start + range.lowerBound, base + start + range.upperBound,
       count - range.upperBound)
     end -= range.count
+    if start == end { removeAll() }
   }
 
   package func removeAll() {

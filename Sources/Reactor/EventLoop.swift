@@ -61,6 +61,9 @@ package final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable
   /// Runs the loop on the calling thread until `stop`.
   package func run() {
     owner.store(UInt(pthread_self()), ordering: .relaxed)
+    // The system gives a thread's number to another when it has ended.
+    defer { owner.store(0, ordering: .relaxed) }
+    nowMs = Clock.monotonicNs() / 1_000_000
     unsafe withUnsafeTemporaryAllocation(of: epoll_event.self, capacity: Self.eventsMax) { events in
       while !isStopped {
         runReadyJobs()

@@ -54,10 +54,10 @@ package final class Resolver: Sendable {
     while true {
       let nowMs = Clock.monotonicNs() / 1_000_000
       let remote = waiter.remote
-      let (entry, mustStart) = state.withLock { state in
+      let (entry, mustAsk) = state.withLock { state in
         Self.look(for: name, in: &state, nowMs: nowMs, lifeMs: lifeMs, waiter: remote)
       }
-      if mustStart { startThread() }
+      if mustAsk { wakeThread() }
       if !entry.addresses.isEmpty { return entry.addresses }
       if let failure = entry.failure, !entry.isUnderWay { throw failure }
       let isSignalled = await waiter.wait(untilMs: deadlineMs)
@@ -74,57 +74,75 @@ package final class Resolver: Sendable {
 
   private static func look(
     for name: Name, in state: inout State, nowMs: Int64, lifeMs: Int64, waiter: RemoteWaiter
-  ) -> (Entry, mustStart: Bool) {
+  ) -> (Entry, mustAsk: Bool) {
     var entry = state.entries[name] ?? Entry()
     let lifeMs = entry.failure == nil ? lifeMs : failureLifeMs
     let isFresh = entry.resolvedAtMs != .min && nowMs - entry.resolvedAtMs < lifeMs
-    var mustStart = false
-    if !isFresh, !entry.isUnderWay {
+    let mustAsk = !isFresh && !entry.isUnderWay
+    if mustAsk {
       entry.isUnderWay = true
       state.queue.append(name)
-      mustStart = !state.hasThread
-      state.hasThread = true
     }
-    if entry.isUnderWay, entry.addresses.isEmpty { entry.waiters.append(waiter) }
+    // Who was woken for another reason waits here already.
+    if entry.isUnderWay, entry.addresses.isEmpty, !entry.waiters.contains(waiter) {
+      entry.waiters.append(waiter)
+    }
     state.entries[name] = entry
-    return (entry, mustStart)
+    return (entry, mustAsk)
   }
 
-  private func startThread() {
-    do throws(SystemError) {
-      _ = try WorkerThread.start("tg-resolver") { [self] in run() }
-    } catch {
-      // Without a thread every waiter runs into its deadline, which is what the caller reports.
-      state.withLock { $0.hasThread = false }
+  /// Wakes the thread, and starts it where there is none yet.
+  private func wakeThread() {
+    let mustStart = state.withLock { state in
+      defer { state.hasThread = true }
+      return !state.hasThread
+    }
+    if mustStart {
+      do throws(SystemError) {
+        _ = try WorkerThread.start("tg-resolver") { [self] in run() }
+      } catch {
+        // Who waits is told; the next one to ask tries to start it again.
+        state.withLock { $0.hasThread = false }
+        answer(.failure(Failure(text: "\(error)")))
+        return
+      }
     }
     work.signal()
+  }
+
+  /// Answers all that was asked, where nobody can ask.
+  private func answer(_ answer: Result<[SocketAddress], Failure>) {
+    while let name = state.withLock({ $0.queue.popLast() }) { take(answer, for: name) }
   }
 
   private func run() {
     while true {
       let name = state.withLock { $0.queue.isEmpty ? nil : $0.queue.removeFirst() }
       guard let name else {
-        work.wait(milliseconds: 100)
+        work.wait(milliseconds: 60_000)
         continue
       }
-      let answer = Self.ask(name)
-      let nowMs = Clock.monotonicNs() / 1_000_000
-      let waiters = state.withLock { state in
-        var entry = state.entries[name] ?? Entry()
-        defer { state.entries[name] = entry }
-        switch answer {
-        case .success(let addresses):
-          entry.addresses = addresses
-          entry.failure = nil
-        case .failure(let failure): entry.failure = failure
-        }
-        entry.resolvedAtMs = nowMs
-        entry.isUnderWay = false
-        defer { entry.waiters = [] }
-        return entry.waiters
-      }
-      for waiter in waiters { waiter.signal() }
+      take(Self.ask(name), for: name)
     }
+  }
+
+  private func take(_ answer: Result<[SocketAddress], Failure>, for name: Name) {
+    let nowMs = Clock.monotonicNs() / 1_000_000
+    let waiters = state.withLock { state in
+      var entry = state.entries[name] ?? Entry()
+      defer { state.entries[name] = entry }
+      switch answer {
+      case .success(let addresses):
+        entry.addresses = addresses
+        entry.failure = nil
+      case .failure(let failure): entry.failure = failure
+      }
+      entry.resolvedAtMs = nowMs
+      entry.isUnderWay = false
+      defer { entry.waiters = [] }
+      return entry.waiters
+    }
+    for waiter in waiters { waiter.signal() }
   }
 
   private static func ask(_ name: Name) -> Result<[SocketAddress], Failure> {

@@ -15,6 +15,8 @@ enum Forwarder {
     case refused(Refusal)
     /// No byte of an answer came from the server; the request may be sent again if the rules allow.
     case unanswered(Refusal)
+    /// The server answered that it can't (502, 503, 504), and another one may be asked.
+    case declined
     /// The answer had begun and can't be completed: the caller sees a broken connection.
     case aborted(AccessRecord.Aborted, Refusal.Reason)
   }
@@ -43,11 +45,19 @@ enum Forwarder {
     while let index = upstream.pick(except: tried) {
       let server = upstream.servers[index]
       request.record.upstreamJSON = server.nameJSON
+      let mayDecline =
+        resends < forward.retries && index < 64 && mayRepeat(request)
+        && tried.nonzeroBitCount + 1 < upstream.servers.count
       let attempt = await attempt(
-        request, bearing, route, forward, server, isFreshOnly: isFreshOnly, deadlineMs)
+        request, bearing, route, forward, server, isFreshOnly: isFreshOnly,
+        mayDecline: mayDecline, deadlineMs)
       switch attempt {
       case .answered: return
       case .refused(let refusal): throw refusal
+      case .declined:
+        tried |= 1 << UInt64(index)
+        resends += 1
+        isFreshOnly = false
       case .aborted(let side, let reason):
         request.record.aborted = side
         request.record.reason = reason
@@ -65,7 +75,8 @@ enum Forwarder {
         }
         if index < 64 { tried |= 1 << UInt64(index) }
         isFreshOnly = false
-        guard !hadWritten || resends < forward.retries && upstream.mayRetry() else { throw refusal }
+        guard !hadWritten || resends < forward.retries && upstream.mayRetry(nowMs: connection.waiter.loop.nowMs)
+        else { throw refusal }
         resends += hadWritten ? 1 : 0
         if index >= 64 { throw refusal }
       }
@@ -85,7 +96,7 @@ enum Forwarder {
 
   private static func attempt(
     _ request: Request, _ bearing: borrowing Bearing, _ route: Route, _ forward: Route.Forward,
-    _ server: Upstream.Server, isFreshOnly: Bool, _ deadlineMs: Int64
+    _ server: Upstream.Server, isFreshOnly: Bool, mayDecline: Bool, _ deadlineMs: Int64
   ) async -> Attempt {
     let connection = request.connection
     connection.lastUpstreamWasReused = false
@@ -109,10 +120,14 @@ enum Forwarder {
     let sentNs = Clock.monotonicNs()
     RequestWriter.write(
       request, bearing, to: server, forward, pathRules: route.settings.pathRules, into: upstream)
-    var relay = Relay(request, upstream, route, forward, sentNs: sentNs, deadlineMs: deadlineMs)
+    var relay = Relay(
+      request, upstream, route, forward, sentNs: sentNs, mayDecline: mayDecline,
+      deadlineMs: deadlineMs)
     let attempt = await relay.run()
     connection.lastUpstreamHadWritten = upstream.hasWritten
-    if case .unanswered = attempt { connection.content = content }
+    // To be sent again whole. Once a byte was written, content that is gone is gone: the flow must
+    // know how much of it, or what follows on this connection would be taken for it.
+    if case .unanswered = attempt, !upstream.hasWritten { connection.content = content }
     if case .answered = attempt, relay.isReusable,
       upstream.finishAnswer(contentEnd: relay.answerEnd)
     {
@@ -140,6 +155,8 @@ enum Forwarder {
     let loop: EventLoop
     let sentNs: Int64
     let deadlineMs: Int64
+    /// Whether another server may be asked when this one says that it can't.
+    let mayDecline: Bool
 
     /// The answer's content, once its head is on its way.
     private var answer: BodyFlow?
@@ -164,8 +181,9 @@ enum Forwarder {
 
     init(
       _ request: Request, _ upstream: UpstreamConnection, _ route: Route,
-      _ forward: Route.Forward, sentNs: Int64, deadlineMs: Int64
+      _ forward: Route.Forward, sentNs: Int64, mayDecline: Bool, deadlineMs: Int64
     ) {
+      self.mayDecline = mayDecline
       self.request = request
       connection = request.connection
       self.upstream = upstream
@@ -322,6 +340,9 @@ enum Forwarder {
       movedAtMs = loop.nowMs
       let status = Int(upstream.head.status)
       if status < 200 { return receiveInterim(status) }
+      if mayDecline, (502...504).contains(status), forward.upstream.mayRetry(nowMs: loop.nowMs) {
+        return .over(.declined)
+      }
       request.record.firstByteNs = Clock.monotonicNs() - sentNs
       request.record.upstreamStatus = status
       request.record.status = status
@@ -396,7 +417,8 @@ enum Forwarder {
         connection.answerBuffer().append("HTTP/1.1 100 Continue\r\n\r\n")
         return nil
       }
-      if !connection.content.isDone, !isUploadBroken, upstream.outbound.isEmpty {
+      // A caller that waits for a 100 is not the slow one.
+      if mayReadContent, !connection.content.isDone, !isUploadBroken, upstream.outbound.isEmpty {
         return .refused(Refusal(.requestTimeout))
       }
       return .refused(Refusal(.upstreamTimeout))
@@ -405,6 +427,8 @@ enum Forwarder {
     /// After 30 seconds content must have come at 1 KiB a second (ROUTES.md, `bodyTimeout`).
     private func tooSlowContent() -> Attempt? {
       if connection.content.isDone || !mayReadContent || answer != nil { return nil }
+      // It is the server that takes nothing.
+      if !upstream.outbound.isEmpty || isUploadBroken { return nil }
       let elapsedMs = loop.nowMs - startedAtMs
       guard elapsedMs > Limits.slowBodyAfterMs,
         connection.content.byteCount * 1_000 < UInt64(elapsedMs) * Limits.bodyBytesPerSecondMin

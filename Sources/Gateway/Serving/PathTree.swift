@@ -70,7 +70,15 @@ struct PathTree {
     } else {
       var end = start
       while end < path.count, path[end] != UInt8(ascii: "/") { end += 1 }
-      if let next = literal(path, start..<end, at: index, ignoringCase),
+      if ignoringCase {
+        // Literals that differ in case only are several.
+        for child in nodes[index].literals
+        where Self.equal(child.bytes, path, start..<end, ignoringCase: true) {
+          if let found = find(path, from: end + 1, at: child.node, ignoringCase, accept) {
+            return found
+          }
+        }
+      } else if let next = literal(path, start..<end, at: index),
         let found = find(path, from: end + 1, at: next, ignoringCase, accept)
       {
         return found
@@ -85,14 +93,9 @@ struct PathTree {
     return nil
   }
 
-  private func literal(
-    _ path: Span<UInt8>, _ range: Range<Int>, at index: Int, _ ignoringCase: Bool
-  ) -> Int? {
+  private func literal(_ path: Span<UInt8>, _ range: Range<Int>, at index: Int) -> Int? {
     let literals = nodes[index].literals
     if literals.isEmpty { return nil }
-    if ignoringCase {
-      return literals.first { Self.equal($0.bytes, path, range, ignoringCase: true) }?.node
-    }
     let hash = Self.hash(path, range)
     var low = 0
     var high = literals.count
@@ -110,7 +113,7 @@ struct PathTree {
   }
 
   private mutating func literalChild(of parent: Int, _ bytes: [UInt8]) -> Int {
-    if let known = literal(bytes.span, 0..<bytes.count, at: parent, false) { return known }
+    if let known = literal(bytes.span, 0..<bytes.count, at: parent) { return known }
     nodes.append(Node())
     let child = nodes.count - 1
     nodes[parent].literals.append((Self.hash(bytes.span, 0..<bytes.count), bytes, child))

@@ -40,6 +40,9 @@ final class Request {
 
   var method: Method { connection.head.method }
 
+  /// The port that the caller wants: the scheme's own where it names none.
+  var wantedPort: UInt16 { port ?? (listener.tls == nil ? 80 : 443) }
+
   /// The method's bytes, copied.
   var methodBytes: [UInt8] { bytes(connection.head.methodRange) }
 

@@ -52,7 +52,7 @@ final class Router {
     func accept(_ indexes: [Int]) -> Bool {
       indexes.contains { index in
         (!ignoringCase || routes[index].settings.pathRules.ignoreCase)
-          && (routes[index].port == nil || routes[index].port == request.port)
+          && (routes[index].port == nil || routes[index].port == request.wantedPort)
       }
     }
     if !exactHosts.isEmpty, let tree = exactHosts[request.host],
@@ -75,7 +75,7 @@ final class Router {
     var isOnlyMethod = false
     for index in indexes {
       let route = routes[index]
-      guard route.port == nil || route.port == request.port,
+      guard route.port == nil || route.port == request.wantedPort,
         route.listeners?[request.listener.index] ?? true, hasHeaders(of: route, request)
       else { continue }
       if let methods = route.methods, !methods.contains(request.methodBytes) {

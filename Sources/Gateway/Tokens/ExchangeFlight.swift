@@ -81,14 +81,15 @@ final class SharedExchange: Sendable {
   let context: TLSClientContext?
   let cache: ExchangeCache
   let breaker: Breaker
-  let gate: Gate
+  /// Calls under way at once.
+  let calls: Places
 
   init(_ settings: ExchangeSettings, context: TLSClientContext?) {
     self.settings = settings
     self.context = context
     cache = ExchangeCache(settings.cache)
     breaker = Breaker(settings.breaker)
-    gate = Gate(count: settings.concurrency)
+    calls = Places(settings.concurrency)
   }
 }
 
@@ -150,37 +151,4 @@ final class Breaker: Sendable {
 
   /// Any answer that is no failure of the service.
   func noteSuccess() { state.withLock { $0 = State() } }
-}
-
-/// Lets so many through at once, in the order in which they came.
-final class Gate: Sendable {
-  private struct State {
-    var taken = 0
-    var waiters: [RemoteWaiter] = []
-  }
-
-  private let count: Int
-  private let state = Mutex(State())
-
-  init(count: Int) { self.count = max(1, count) }
-
-  /// Takes a place; false where there is none, and then the waiter is woken when there may be.
-  func take(orWake waiter: RemoteWaiter) -> Bool {
-    state.withLock { state in
-      if state.taken < count {
-        state.taken += 1
-        return true
-      }
-      state.waiters.append(waiter)
-      return false
-    }
-  }
-
-  func give() {
-    let next = state.withLock { state -> RemoteWaiter? in
-      state.taken -= 1
-      return state.waiters.isEmpty ? nil : state.waiters.removeFirst()
-    }
-    next?.signal()
-  }
 }

@@ -89,8 +89,9 @@ final class TokenExchanges {
     // A copy of its own: the array is counted by this worker alone.
     let token = issued.bytes.map { $0 }
     let settings = targets[index].shared.exchange.settings.cache
-    if let endsAtMs = issued.keptUntilMs(
-      nowMs: nowMs, subjectEndsAtMs: caller.token.expiresAtMs, settings)
+    if settings.sizeBytes > 0,
+      let endsAtMs = issued.keptUntilMs(
+        nowMs: nowMs, subjectEndsAtMs: caller.token.expiresAtMs, settings)
     {
       caller.token.keep(token, for: index, untilMs: endsAtMs)
     }
@@ -128,15 +129,10 @@ final class TokenExchanges {
     let exchange = flight.target.exchange
     let waiter = Waiter(on: loop)
     let untilMs = loop.nowMs + exchange.settings.timeoutMs
-    while !exchange.gate.take(orWake: waiter.remote) {
-      let isSignalled = await waiter.wait(untilMs: untilMs)
-      if !isSignalled {
-        // A place that is given to this waiter after all must not be lost.
-        if exchange.gate.take(orWake: waiter.remote) { exchange.gate.give() }
-        return .refused(.timedOut)
-      }
+    guard await exchange.calls.enter(waiter, untilMs: untilMs) == .taken else {
+      return .refused(.timedOut)
     }
-    defer { exchange.gate.give() }
+    defer { exchange.calls.give() }
     if let blockedMs = exchange.breaker.blockedForMs(nowMs: loop.nowMs) {
       return .refused(.breakerOpen(seconds: (blockedMs + 999) / 1_000))
     }

@@ -1,0 +1,187 @@
+import TestSupport
+import Testing
+import Wire
+
+@testable import Reactor
+
+extension Buffer {
+  var bytes: [UInt8] {
+    var bytes: [UInt8] = []
+    let readable = readable
+    for index in 0..<readable.count { bytes.append(readable[index]) }
+    return bytes
+  }
+
+  convenience init(_ text: String, capacity: Int) {
+    self.init(capacity: capacity)
+    append(Array(text.utf8))
+  }
+}
+
+struct BufferTests {
+  @Test func `appends what there is room for and says how much`() {
+    let buffer = Buffer(capacity: 4)
+    #expect(buffer.append([1, 2, 3].span) == 3)
+    #expect(buffer.append([4, 5].span) == 1)
+    #expect(buffer.append([6].span) == 0)
+    #expect(buffer.bytes == [1, 2, 3, 4])
+    #expect((buffer.count, buffer.room, buffer.isEmpty) == (4, 0, false))
+  }
+
+  @Test func `appends a literal or a number whole or not at all`() {
+    let buffer = Buffer("ab", capacity: 5)
+    buffer.append("cdef")
+    #expect(buffer.bytes.text == "ab")
+    buffer.append(decimal: 1_234)
+    #expect(buffer.bytes.text == "ab")
+    buffer.append(decimal: 12)
+    buffer.append(byte: UInt8(ascii: "!"))
+    buffer.append(byte: UInt8(ascii: "?"))
+    #expect(buffer.bytes.text == "ab12!")
+  }
+
+  @Test(arguments: [0, 1, 9, 10, 15, 16, 255, 65_535, UInt64.max - 1, .max])
+  func `writes numbers`(_ number: UInt64) {
+    let buffer = Buffer("<", capacity: 40)
+    buffer.append(decimal: number)
+    buffer.append(" ")
+    buffer.append(hexadecimal: number)
+    #expect(buffer.bytes.text == "<\(number) \(String(number, radix: 16))")
+  }
+
+  @Test func `consumes from the front and begins anew when all is consumed`() {
+    let buffer = Buffer("abcdef", capacity: 6)
+    buffer.consume(2)
+    #expect(buffer.bytes.text == "cdef")
+    #expect(buffer.room == 0)
+    buffer.consume(0)
+    buffer.consume(4)
+    #expect((buffer.count, buffer.room) == (0, 6))
+  }
+
+  @Test func `compacts`() {
+    let buffer = Buffer("abcdef", capacity: 6)
+    buffer.consume(4)
+    buffer.compact()
+    #expect(buffer.bytes.text == "ef")
+    #expect(buffer.room == 4)
+    buffer.append("ghij")
+    #expect(buffer.bytes.text == "efghij")
+  }
+
+  @Test func `takes bytes out of the middle, from every place`() {
+    let text = Array("abcdefgh".utf8)
+    for consumed in 0...3 {
+      let length = text.count - consumed
+      for low in 0...length {
+        for high in low...length {
+          let buffer = Buffer("abcdefgh", capacity: 9)
+          buffer.consume(consumed)
+          buffer.remove(low..<high)
+          var expected = Array(text[consumed...])
+          expected.removeSubrange(low..<high)
+          #expect(buffer.bytes == expected)
+          #expect(buffer.room >= 1 + high - low)
+          buffer.append("!")
+          #expect(buffer.bytes == expected + [UInt8(ascii: "!")])
+        }
+      }
+    }
+  }
+
+  @Test func `has all its room when everything was taken out`() {
+    let buffer = Buffer("abcdefgh", capacity: 8)
+    buffer.consume(4)
+    buffer.remove(0..<4)
+    #expect((buffer.count, buffer.room) == (0, 8))
+  }
+
+  @Test func `truncates`() {
+    let buffer = Buffer("abcdef", capacity: 6)
+    buffer.consume(1)
+    buffer.truncate(to: 2)
+    #expect(buffer.bytes.text == "bc")
+    #expect(buffer.room == 3)
+  }
+
+  @Test func `lends a part, counted from its first readable byte`() {
+    let buffer = Buffer("abcdef", capacity: 6)
+    buffer.consume(2)
+    let slice = buffer.slice(1..<3)
+    #expect((slice.count, slice[0], slice[1]) == (2, UInt8(ascii: "d"), UInt8(ascii: "e")))
+  }
+
+  @Test func `a part that is not there is our mistake`() async {
+    await #expect(processExitsWith: .failure) {
+      let buffer = Buffer("ab", capacity: 6)
+      _ = buffer.slice(1..<3)
+    }
+    await #expect(processExitsWith: .failure) { Buffer("ab", capacity: 6).consume(3) }
+    await #expect(processExitsWith: .failure) { Buffer("ab", capacity: 6).remove(1..<3) }
+    await #expect(processExitsWith: .failure) { Buffer("ab", capacity: 6).truncate(to: 3) }
+  }
+}
+
+struct BufferPoolTests {
+  @Test func `hands out empty buffers, the last one given first`() {
+    let pool = BufferPool()
+    let one = pool.take()
+    let other = pool.take()
+    #expect(one !== other)
+    #expect((one.capacity, one.count) == (BufferPool.bufferBytes, 0))
+    one.append("left")
+    pool.give(one)
+    let again = pool.take()
+    #expect(again === one)
+    #expect(again.isEmpty)
+  }
+
+  @Test func `no two buffers share a byte`() {
+    let pool = BufferPool()
+    // More than one slab's worth.
+    let buffers = (0..<70).map { _ in pool.take() }
+    for (number, buffer) in buffers.enumerated() {
+      buffer.append([UInt8](repeating: UInt8(number), count: buffer.capacity))
+    }
+    for (number, buffer) in buffers.enumerated() {
+      #expect(buffer.count == BufferPool.bufferBytes)
+      #expect(buffer.bytes.allSatisfy { $0 == UInt8(number) })
+    }
+  }
+
+  @Test func `keeps no buffer that is not its own`() {
+    let pool = BufferPool()
+    let own = Buffer(capacity: 100_000)
+    pool.give(own)
+    pool.give(pool.none)
+    #expect(pool.take() !== own)
+    #expect(pool.take().capacity == BufferPool.bufferBytes)
+    #expect((pool.none.capacity, pool.none.room) == (0, 0))
+  }
+
+  @Test func `a larger buffer begins with what the smaller one held`() {
+    let pool = BufferPool()
+    let small = pool.take()
+    small.append("xhello")
+    small.consume(1)
+    let large = pool.grown(small, toAtLeast: 100_000)
+    #expect(large.bytes.text == "hello")
+    #expect(large.capacity == 100_000)
+    #expect(pool.take() === small)
+    #expect(small.isEmpty)
+  }
+
+  @Test func `trimming takes no byte from a buffer in use`() {
+    let pool = BufferPool()
+    let used = pool.take()
+    used.append("kept")
+    let idle = pool.take()
+    pool.give(idle)
+    pool.trim()
+    pool.trim()
+    #expect(used.bytes.text == "kept")
+    let again = pool.take()
+    again.append([UInt8](repeating: 7, count: again.capacity))
+    #expect(again.bytes.allSatisfy { $0 == 7 })
+  }
+}

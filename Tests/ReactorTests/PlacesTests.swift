@@ -1,0 +1,142 @@
+import Synchronization
+import TestSupport
+import Testing
+
+@testable import Reactor
+
+/// Who waits for a place, and that none is lost: the limits of connections and of token calls.
+struct PlacesTests {
+  @Test func `hands out so many and no more`() async throws {
+    try await Stage.run { stage in
+      let places = Places(2, queueMax: 0)
+      let waiter = stage.makeWaiter()
+      #expect(await places.enter(waiter, untilMs: .max) == .taken)
+      #expect(await places.enter(waiter, untilMs: .max) == .taken)
+      #expect(await places.enter(waiter, untilMs: .max) == .refused)
+      places.give()
+      #expect(await places.enter(waiter, untilMs: .max) == .taken)
+    }
+  }
+
+  @Test func `bounds the queue, and a place in it comes free again`() async throws {
+    try await Stage.run { stage in
+      let places = Places(1, queueMax: 1)
+      let (one, other) = (stage.makeWaiter(), stage.makeWaiter())
+      #expect(places.claim(one.remote) == .taken)
+      #expect(places.claim(one.remote) == .queued)
+      #expect(places.hasWaiting)
+      #expect(places.claim(other.remote) == .refused)
+      places.leave(one.remote)
+      #expect(!places.hasWaiting)
+      #expect(places.claim(other.remote) == .queued)
+    }
+  }
+
+  @Test func `a place goes to who waits longest, and nobody overtakes`() async throws {
+    try await Stage.run { stage in
+      let places = Places(1)
+      let waiters = (0..<4).map { _ in stage.makeWaiter() }
+      #expect(places.claim(waiters[0].remote) == .taken)
+      for waiter in waiters[1...] { #expect(places.claim(waiter.remote) == .queued) }
+      for index in 1..<4 {
+        places.give()
+        // It is theirs before they wake: who comes now waits.
+        let late = stage.makeWaiter()
+        #expect(places.claim(late.remote) == .queued)
+        places.leave(late.remote)
+        for (number, waiter) in waiters.enumerated() {
+          #expect(places.takeGranted(waiter.remote) == (number == index))
+        }
+      }
+    }
+  }
+
+  @Test func `a wake-up for another reason takes no place and loses none`() async throws {
+    try await Stage.run { stage in
+      let places = Places(1)
+      let (one, other) = (stage.makeWaiter(), stage.makeWaiter())
+      #expect(places.claim(stage.makeWaiter().remote) == .taken)
+      #expect(places.claim(one.remote) == .queued)
+      #expect(places.claim(other.remote) == .queued)
+      // The first is woken by its socket, again and again, while it stands in the queue.
+      for _ in 0..<3 {
+        one.signal()
+        #expect(await one.wait(untilMs: stage.patience))
+        #expect(!places.takeGranted(one.remote))
+      }
+      for waiter in [one, other] {
+        places.give()
+        #expect(await waiter.wait(untilMs: stage.patience))
+        #expect(places.takeGranted(waiter.remote))
+      }
+    }
+  }
+
+  @Test func `who gave up is passed over`() async throws {
+    try await Stage.run { stage in
+      let places = Places(1)
+      let (gone, waiting) = (stage.makeWaiter(), stage.makeWaiter())
+      #expect(places.claim(stage.makeWaiter().remote) == .taken)
+      // Its time is up at once.
+      #expect(await places.enter(gone, untilMs: stage.loop.nowMs) == .timedOut)
+      #expect(places.claim(waiting.remote) == .queued)
+      places.give()
+      #expect(await waiting.wait(untilMs: stage.patience))
+      #expect(places.takeGranted(waiting.remote))
+    }
+  }
+
+  @Test func `who gives up just when a place came passes it on`() async throws {
+    try await Stage.run { stage in
+      let places = Places(1)
+      let (gone, waiting) = (stage.makeWaiter(), stage.makeWaiter())
+      #expect(places.claim(stage.makeWaiter().remote) == .taken)
+      #expect(places.claim(gone.remote) == .queued)
+      #expect(places.claim(waiting.remote) == .queued)
+      places.give()
+      places.leave(gone.remote)
+      #expect(await waiting.wait(untilMs: stage.patience))
+      #expect(places.takeGranted(waiting.remote))
+      // And when nobody waits, it is free.
+      places.give()
+      #expect(places.claim(gone.remote) == .taken)
+    }
+  }
+
+  @Test func `many threads never hold more than there are, and all get one`() async throws {
+    let places = Places(3)
+    let held = Mutex((now: 0, most: 0, total: 0, ended: 0))
+    let threads = try (0..<4).map { number in
+      let loop = try EventLoop()
+      for _ in 0..<25 {
+        loop.spawn { @Sendable in
+          for _ in 0..<20 {
+            let waiter = Waiter(on: loop)
+            guard await places.enter(waiter, untilMs: loop.nowMs + Stage.patienceMs) == .taken
+            else { break }
+            held.withLock { held in
+              held.now += 1
+              held.most = max(held.most, held.now)
+              held.total += 1
+            }
+            // Gives others the thread while the place is held.
+            let remote = waiter.remote
+            loop.spawn { @Sendable in remote.signal() }
+            _ = await waiter.wait()
+            held.withLock { $0.now -= 1 }
+            places.give()
+          }
+          held.withLock { $0.ended += 1 }
+        }
+      }
+      return (loop, try WorkerThread.start("places-\(number)") { loop.run() })
+    }
+    while held.withLock({ $0.ended < 100 }) { await Task.yield() }
+    for (loop, thread) in threads {
+      loop.stop()
+      thread.join()
+    }
+    #expect(held.withLock { $0.most } == 3)
+    #expect(held.withLock { $0.total } == 2_000)
+  }
+}
