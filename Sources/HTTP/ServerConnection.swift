@@ -28,6 +28,9 @@ package final class ServerConnection {
     case faulty(RequestFault)
     /// A head that was begun was not finished in time.
     case tooSlow
+    /// The connection has idled for a while and holds next to nothing: end the task, and begin
+    /// another when `park` says so.
+    case parked
     /// The caller is gone, stayed idle too long, or the worker drains: close without an answer.
     case finished
   }
@@ -61,6 +64,8 @@ package final class ServerConnection {
   private var parser: RequestHeadParser
   private let limits: Limits
   private var isIdle = true
+  /// When the present idle time ends, on the loop's clock.
+  private var idleUntilMs: Int64?
   private var hasServed = false
   private let headBytesMax: Int
 
@@ -80,9 +85,11 @@ package final class ServerConnection {
 
   /// Waits for the next request's head.
   package func nextRequest() async -> Arrival {
-    finishRequest()
+    if idleUntilMs == nil { finishRequest() }
     let idleLimitMs = hasServed ? limits.idleTimeoutMs : limits.headerTimeoutMs
-    let idleUntilMs = waiter.loop.nowMs + idleLimitMs
+    let idleUntilMs = self.idleUntilMs ?? waiter.loop.nowMs + idleLimitMs
+    self.idleUntilMs = idleUntilMs
+    let parkAtMs = waiter.loop.nowMs + Self.parkAfterMs
     var headUntilMs: Int64?
     while true {
       if !received.isEmpty {
@@ -91,6 +98,7 @@ package final class ServerConnection {
         do throws(RequestFault) {
           if case .complete = try parser.parse(received.readable, into: &head) {
             hasServed = true
+            self.idleUntilMs = nil
             return .request
           }
         } catch {
@@ -107,12 +115,22 @@ package final class ServerConnection {
         } else if headUntilMs == nil {
           headUntilMs = waiter.loop.nowMs + limits.headerTimeoutMs
         }
-        let isSignalled = await waiter.wait(untilMs: headUntilMs ?? idleUntilMs)
-        if !isSignalled { return headUntilMs == nil ? .finished : .tooSlow }
+        let untilMs = headUntilMs ?? min(idleUntilMs, parkAtMs)
+        let isSignalled = await waiter.wait(untilMs: untilMs)
+        if isSignalled { continue }
+        if headUntilMs != nil { return .tooSlow }
+        return untilMs < idleUntilMs ? .parked : .finished
       case .ended, .failed:
         return .finished
       }
     }
+  }
+
+  /// Waits without a task after `nextRequest` returned `.parked`; `wake` is called once, when
+  /// `nextRequest` is to be asked again.
+  package func park(wake: @escaping () -> Void) {
+    head = RequestHead()
+    waiter.park(untilMs: idleUntilMs ?? .max, wake: wake)
   }
 
   /// Ends the wait of an idle connection and takes no request after the present one.
@@ -139,8 +157,8 @@ package final class ServerConnection {
 
   /// Reads more of the request's content behind what is there.
   package func readContent() -> Transfer {
-    // The head stays in front: one that fills its buffer must not leave content a byte at a time, or
-    // no room at all.
+    // The head stays in front: one that fills its buffer must not leave content a byte at a time,
+    // or no room at all.
     if received.room < Self.contentRoomMin, received.capacity > 0 {
       received.compact()
       if received.room < Self.contentRoomMin {
@@ -308,20 +326,24 @@ package final class ServerConnection {
     releaseReceived()
   }
 
-  /// Breaks the connection off: the caller sees a reset, when this object goes, and can't take what it
-  /// has for whole. The head stays: the log has yet to tell of it.
+  /// Breaks the connection off: the caller sees a reset, when this object goes, and can't take what
+  /// it has for whole. The head stays: the log has yet to tell of it.
   package func abort() {
     isAborted = true
     stream.socket.resetOnClose()
     releaseOutbound()
   }
 
+  /// Callers in a hurry send their next request sooner; what idles longer gives its task back.
+  private static let parkAfterMs: Int64 = 200
+
+  private static let contentRoomMin = 4 << 10
+
   deinit {
     buffers.give(outbound)
     buffers.give(received)
   }
 
-  private static let contentRoomMin = 4 << 10
   private static let lingerMs: Int64 = 2_000
   private static let lingerBytesMax = 1 << 20
 }

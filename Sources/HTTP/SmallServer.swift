@@ -45,7 +45,13 @@ extension ServerConnection {
   package func serveSmall(
     contentBytesMax: Int, answer: (SmallRequest) async -> SmallAnswer
   ) async {
-    while case .request = await nextRequest() {
+    serving: while true {
+      switch await nextRequest() {
+      case .request: break
+      // Few and small: their tasks stay.
+      case .parked: continue serving
+      case .faulty, .tooSlow, .finished: break serving
+      }
       content = BodyFlow(head.framing, as: .length, pinned: head.byteCount)
       guard let bytes = await takeContent(bytesMax: contentBytesMax) else {
         closesAfterAnswer = true

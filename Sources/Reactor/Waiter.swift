@@ -7,6 +7,8 @@
   /// The loop on whose thread this waiter lives.
   package let loop: EventLoop
   private var continuation: UnsafeContinuation<Void, Never>?
+  /// What to do in place of waking a task, while none waits here.
+  private var onWake: (() -> Void)?
   private var isSignalled = false
   private var hasTimedOut = false
   /// When the present wait ends; `Int64.max` while nobody waits or without a deadline.
@@ -51,6 +53,21 @@
     return true
   }
 
+  /// Waits without a task: at the next signal, or at the deadline, `wake` is called once, on the
+  /// loop's thread. For waits that are long and many: a task's frames are some KiB.
+  package func park(untilMs deadlineMs: Int64, wake: @escaping () -> Void) {
+    if isSignalled || deadlineMs <= loop.nowMs {
+      wake()
+      return
+    }
+    onWake = wake
+    self.deadlineMs = deadlineMs
+    if deadlineMs < armedAtMs {
+      armedAtMs = deadlineMs
+      loop.arm(token, atMs: deadlineMs)
+    }
+  }
+
   /// Wakes the task, or keeps the signal for its next wait.
   package func signal() {
     isSignalled = true
@@ -63,7 +80,14 @@
   }
 
   private func resume() {
-    guard let waiting = unsafe continuation else { return }
+    guard let waiting = unsafe continuation else {
+      if let wake = onWake {
+        onWake = nil
+        deadlineMs = .max
+        wake()
+      }
+      return
+    }
     unsafe continuation = nil
     unsafe waiting.resume()
   }

@@ -1,9 +1,11 @@
 """Requests and answers forwarded over HTTP/1.1: what goes on, what is dropped, what is added."""
 
 import re
+import threading
 
 import pytest
 from harness.client import Connection, ask, request_bytes
+from harness.waiting import until
 
 
 @pytest.fixture(scope="module")
@@ -477,8 +479,6 @@ def test_bytes_after_an_answer_do_not_become_the_next_one(world, gateway, person
 
 
 def test_a_caller_who_hangs_up_ends_the_call_of_the_upstream(world, gateway, person):
-    import threading
-
     arrived, ended = threading.Event(), []
 
     @world.upstream.on("/hung-up")
@@ -493,7 +493,27 @@ def test_a_caller_who_hangs_up_ends_the_call_of_the_upstream(world, gateway, per
     record = gateway.logged(path="/hung-up")
     assert (record["status"], record["reason"]) == (499, "caller_gone")
     assert record["aborted"] == "client"
-    from harness.waiting import until
-
     until(lambda: ended, "the upstream's connection to end")
     assert ended == [True]
+
+
+@pytest.mark.parametrize("by_reset", [False, True], ids=["end", "reset"])
+def test_a_caller_who_leaves_a_download_ends_it(world, gateway, person, by_reset):
+    path, ended = f"/left-download-{by_reset}", []
+
+    @world.upstream.on(path)
+    def behaviour(exchange):
+        exchange.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n")
+        try:
+            while True:
+                exchange.send(bytes(100_000))
+        except OSError:
+            ended.append(True)
+            raise
+
+    connection = Connection(gateway.port)
+    connection.send(request_bytes("GET", path, person, world.issuer.token(person)))
+    assert connection.head().status == 200
+    connection.reset() if by_reset else connection.close()
+    until(lambda: ended, "the upstream's sending to fail")
+    assert gateway.logged(path=path)["aborted"] == "client"

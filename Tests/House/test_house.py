@@ -16,6 +16,8 @@ UNSAFE_FILES = {
     "Reactor",
     # An actor must name its executor, and Swift calls that unsafe.
     "Gateway/Process/Worker.swift",
+    "Demo/DemoServers.swift",
+    "Demo/Walker.swift",
 }
 
 # `Task {` and `Task(` start tasks; only the event loop may, with its executor preference.

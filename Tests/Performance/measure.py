@@ -206,8 +206,8 @@ class World:
         program = Nginx(self.folder, http_block, tls, workers, folder, on_core(core))
         return Proxy(self, name, program, {"clear": clear, "tls": tls}, ["-", "/p"])
 
-    def tollgate(self, name="tollgate", core=PROXY_CORE, workers=1):
-        """The gateway: the token verified, exchanged and swapped on every route but /open."""
+    def tollgate(self, name="tollgate", core=PROXY_CORE, workers=1, binary=None):
+        """The gateway: the token verified, exchanged and swapped on every route but /p."""
         tls = {"certificates": [self.certificate]}
         upload = f"http://127.0.0.1:{self.sink.port}"
         routes = {
@@ -257,6 +257,7 @@ class World:
             routes,
             env=environment(GATEWAY_SECRET="performance"),
             prepare=on_core(core),
+            binary=binary,
         )
         return Proxy(self, name, program, program.ports, [str(self.token_file), "/t"])
 
@@ -488,6 +489,8 @@ def figure_path(world, scheme, target):
     gateway = world.tollgate()
     check_swap(world, gateway)
     contestants = {"nginx": nginx, "tollgate": gateway, "nginx again": again}
+    if world.options.also:
+        contestants["the other"] = world.tollgate("other", binary=world.options.also)
     if world.options.same_requests:
         same = world.nginx("nginx-tokens")
         same.work = [str(world.token_file), "/p"]
@@ -508,6 +511,11 @@ def figure_path(world, scheme, target):
         f" ({spread(rows, 'nginx again', 'nginx')})"
     )
     details.append(f"tollgate against nginx, over the rounds: {spread(rows, 'tollgate', 'nginx')}")
+    if world.options.also:
+        details.append(
+            f"tollgate against the other binary: {ratio(rows, 'tollgate', 'the other'):.2f}"
+            f" ({spread(rows, 'tollgate', 'the other')})"
+        )
     if world.options.same_requests:
         details.append(
             "against nginx with the same requests, tokens and all:"
@@ -761,6 +769,7 @@ def main():
     parser.add_argument("--seconds", type=float, default=3, help="of one measurement")
     parser.add_argument("--idle", type=int, default=5000, help="idle connections")
     parser.add_argument("--same-requests", action="store_true", help="nginx also with the tokens")
+    parser.add_argument("--also", metavar="BINARY", help="another build, in the same rounds")
     parser.add_argument("--profile", metavar="FOLDER", help="profile tls (or clear) instead")
     parser.add_argument("--json", metavar="FILE", help="write the figures there too")
     options = parser.parse_args()

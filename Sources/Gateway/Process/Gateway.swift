@@ -123,8 +123,17 @@ package final class Gateway: Sendable {
     var last: SystemError?
     for wanted in try addresses(of: address) {
       do throws(SystemError) {
-        let found = try ListeningSocket.probe(wanted)
-        return try (0..<copies).map { _ throws(SystemError) in try ListeningSocket.bind(at: found) }
+        // A port that the system chooses is nobody else's.
+        let first: ListeningSocket.Bound
+        if wanted.port == 0 {
+          first = try ListeningSocket.bind(at: wanted)
+        } else {
+          first = try ListeningSocket.bind(at: try ListeningSocket.probe(wanted))
+        }
+        return [first]
+          + (try (1..<max(1, copies)).map { _ throws(SystemError) in
+            try ListeningSocket.bind(at: first.address)
+          })
       } catch {
         last = error
       }

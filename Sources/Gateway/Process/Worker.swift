@@ -36,7 +36,14 @@ actor Worker {
   private let index: Int
   private var engine: Engine?
   private var acceptWaiters: [Waiter] = []
-  private var connections: [UInt64: ServerConnection] = [:]
+  /// A caller's connection and how it came.
+  private struct Guest {
+    let connection: ServerConnection
+    let listener: Int
+    let peer: Peer
+  }
+
+  private var guests: [UInt64: Guest] = [:]
   private var connectionSerial: UInt64 = 0
   private var isDraining = false
   private var onDrained: (@Sendable () -> Void)?
@@ -135,8 +142,7 @@ actor Worker {
       let isWelcome = shared.takeConnection()
       loop.spawn {
         if isWelcome {
-          await self.serve(socket, peer, listener: index, serial: serial)
-          self.shared.giveConnection()
+          await self.welcome(socket, peer, listener: index, serial: serial)
         } else {
           await self.shed(socket, listener: index)
         }
@@ -144,21 +150,35 @@ actor Worker {
     }
   }
 
-  private func serve(
+  private func welcome(
     _ socket: Socket, _ peer: SocketAddress, listener index: Int, serial: UInt64
   ) async {
     guard let engine else { return }
-    let listener = engine.listeners[index]
     let waiter = Waiter(on: loop)
     socket.waiter = waiter
-    guard let stream = await secured(socket, listener, waiter) else { return }
+    guard let stream = await secured(socket, engine.listeners[index], waiter) else {
+      shared.giveConnection()
+      return
+    }
     let connection = ServerConnection(
       stream, waiter: waiter, buffers: engine.buffers, limits: engine.connectionLimits)
-    connections[serial] = connection
+    guests[serial] = Guest(connection: connection, listener: index, peer: engine.peer(peer))
     if isDraining { connection.drain() }
-    await engine.serve(connection, from: listener, peer: engine.peer(peer))
-    connections[serial] = nil
-    if connections.isEmpty { onDrained?() }
+    await serve(serial)
+  }
+
+  /// Serves a connection until it ends, or until it idles; then it waits without a task.
+  private func serve(_ serial: UInt64) async {
+    guard let engine, let guest = guests[serial] else { return }
+    let isIdle = await engine.serve(
+      guest.connection, from: engine.listeners[guest.listener], peer: guest.peer)
+    if isIdle {
+      guest.connection.park { self.loop.spawn { await self.serve(serial) } }
+      return
+    }
+    guests[serial] = nil
+    shared.giveConnection()
+    if guests.isEmpty { onDrained?() }
   }
 
   private func secured(
@@ -209,8 +229,8 @@ actor Worker {
     isDraining = true
     onDrained = whenDone
     for waiter in acceptWaiters { waiter.signal() }
-    for connection in connections.values { connection.drain() }
-    if connections.isEmpty { whenDone() }
+    for guest in guests.values { guest.connection.drain() }
+    if guests.isEmpty { whenDone() }
   }
 
   /// Hands over the log lines that are left.

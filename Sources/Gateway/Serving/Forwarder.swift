@@ -15,6 +15,8 @@ enum Forwarder {
     case refused(Refusal)
     /// No byte of an answer came from the server; the request may be sent again if the rules allow.
     case unanswered(Refusal)
+    /// The server answered that it can't (502, 503, 504), and another one may be asked.
+    case declined
     /// The answer had begun and can't be completed: the caller sees a broken connection.
     case aborted(AccessRecord.Aborted, Refusal.Reason)
   }
@@ -43,11 +45,19 @@ enum Forwarder {
     while let index = upstream.pick(except: tried) {
       let server = upstream.servers[index]
       request.record.upstreamJSON = server.nameJSON
+      let mayDecline =
+        resends < forward.retries && index < 64 && mayRepeat(request)
+        && tried.nonzeroBitCount + 1 < upstream.servers.count
       let attempt = await attempt(
-        request, bearing, route, forward, server, isFreshOnly: isFreshOnly, deadlineMs)
+        request, bearing, route, forward, server, isFreshOnly: isFreshOnly,
+        mayDecline: mayDecline, deadlineMs)
       switch attempt {
       case .answered: return
       case .refused(let refusal): throw refusal
+      case .declined:
+        tried |= 1 << UInt64(index)
+        resends += 1
+        isFreshOnly = false
       case .aborted(let side, let reason):
         request.record.aborted = side
         request.record.reason = reason
@@ -65,7 +75,10 @@ enum Forwarder {
         }
         if index < 64 { tried |= 1 << UInt64(index) }
         isFreshOnly = false
-        guard !hadWritten || resends < forward.retries && upstream.mayRetry() else { throw refusal }
+        guard
+          !hadWritten
+            || resends < forward.retries && upstream.mayRetry(nowMs: connection.waiter.loop.nowMs)
+        else { throw refusal }
         resends += hadWritten ? 1 : 0
         if index >= 64 { throw refusal }
       }
@@ -85,7 +98,7 @@ enum Forwarder {
 
   private static func attempt(
     _ request: Request, _ bearing: borrowing Bearing, _ route: Route, _ forward: Route.Forward,
-    _ server: Upstream.Server, isFreshOnly: Bool, _ deadlineMs: Int64
+    _ server: Upstream.Server, isFreshOnly: Bool, mayDecline: Bool, _ deadlineMs: Int64
   ) async -> Attempt {
     let connection = request.connection
     connection.lastUpstreamWasReused = false
@@ -109,7 +122,9 @@ enum Forwarder {
     let sentNs = Clock.monotonicNs()
     RequestWriter.write(
       request, bearing, to: server, forward, pathRules: route.settings.pathRules, into: upstream)
-    var relay = Relay(request, upstream, route, forward, sentNs: sentNs, deadlineMs: deadlineMs)
+    var relay = Relay(
+      request, upstream, route, forward, sentNs: sentNs, mayDecline: mayDecline,
+      deadlineMs: deadlineMs)
     let attempt = await relay.run()
     connection.lastUpstreamHadWritten = upstream.hasWritten
     // To be sent again whole. Once a byte was written, content that is gone is gone: the flow must
@@ -142,6 +157,8 @@ enum Forwarder {
     let loop: EventLoop
     let sentNs: Int64
     let deadlineMs: Int64
+    /// Whether another server may be asked when this one says that it can't.
+    let mayDecline: Bool
 
     /// The answer's content, once its head is on its way.
     private var answer: BodyFlow?
@@ -166,8 +183,9 @@ enum Forwarder {
 
     init(
       _ request: Request, _ upstream: UpstreamConnection, _ route: Route,
-      _ forward: Route.Forward, sentNs: Int64, deadlineMs: Int64
+      _ forward: Route.Forward, sentNs: Int64, mayDecline: Bool, deadlineMs: Int64
     ) {
+      self.mayDecline = mayDecline
       self.request = request
       connection = request.connection
       self.upstream = upstream
@@ -244,8 +262,8 @@ enum Forwarder {
       }
     }
 
-    /// Moves the answer towards the caller. What is there goes out when it is whole, when the buffer
-    /// is full, or when nothing more is to be had at once; so a small answer is one write.
+    /// Moves the answer towards the caller. What is there goes out when it is whole, when the
+    /// buffer is full, or when nothing more is to be had at once; so a small answer is one write.
     private mutating func moveDown() -> Attempt? {
       while true {
         let step = answer == nil ? receiveHead() : moveAnswer()
@@ -324,6 +342,9 @@ enum Forwarder {
       movedAtMs = loop.nowMs
       let status = Int(upstream.head.status)
       if status < 200 { return receiveInterim(status) }
+      if mayDecline, (502...504).contains(status), forward.upstream.mayRetry(nowMs: loop.nowMs) {
+        return .over(.declined)
+      }
       request.record.firstByteNs = Clock.monotonicNs() - sentNs
       request.record.upstreamStatus = status
       request.record.status = status

@@ -120,11 +120,12 @@ final class Upstream {
   let name: String
   let servers: [Server]
   /// How many resends are left: a fifth of the requests sent, so that a failing server is not
-  /// asked much more than a healthy one.
+  /// asked much more than a healthy one, and a few a second where there is little traffic.
   private var retryBudget: Double = Upstream.retryFloor
+  private var floorAtMs = Int64.min
   private var next: Int
 
-  private static let retryFloor = 3.0
+  private static let retryFloor = 10.0
   private static let retryCeiling = 100.0
 
   /// - Parameter first: where to begin the round: different for each worker.
@@ -150,7 +151,11 @@ final class Upstream {
   }
 
   /// Takes a resend out of the budget.
-  func mayRetry() -> Bool {
+  func mayRetry(nowMs: Int64) -> Bool {
+    if nowMs >= floorAtMs {
+      retryBudget = max(retryBudget, Self.retryFloor)
+      floorAtMs = nowMs + 1_000
+    }
     guard retryBudget >= 1 else { return false }
     retryBudget -= 1
     return true

@@ -27,8 +27,12 @@ extension Engine {
     log?.write(request, endedNs: Clock.monotonicNs())
   }
 
-  /// Serves a connection's requests, one after the other, until it ends.
-  func serve(_ connection: ServerConnection, from listener: Listener, peer: Peer) async {
+  /// Serves a connection's requests, one after the other, until it ends or idles.
+  ///
+  /// - Returns: whether it idles: it is to be parked, and served again when it wakes.
+  func serve(
+    _ connection: ServerConnection, from listener: Listener, peer: Peer
+  ) async -> Bool {
     let request = Request(connection, listener: listener, peer: peer)
     while true {
       let arrival = await connection.nextRequest()
@@ -36,15 +40,16 @@ extension Engine {
       switch arrival {
       case .finished:
         connection.finish()
-        return
+        return false
+      case .parked: return true
       case .request: await serve(request)
       case .faulty(let fault): await refuseHead(refusal(for: fault), request)
       case .tooSlow: await refuseHead(Refusal(.requestTimeout), request)
       }
-      if connection.isAborted { return }
+      if connection.isAborted { return false }
       if connection.closesAfterAnswer {
         await connection.close()
-        return
+        return false
       }
     }
   }

@@ -89,8 +89,9 @@ final class TokenExchanges {
     // A copy of its own: the array is counted by this worker alone.
     let token = issued.bytes.map { $0 }
     let settings = targets[index].shared.exchange.settings.cache
-    if let endsAtMs = issued.keptUntilMs(
-      nowMs: nowMs, subjectEndsAtMs: caller.token.expiresAtMs, settings)
+    if settings.sizeBytes > 0,
+      let endsAtMs = issued.keptUntilMs(
+        nowMs: nowMs, subjectEndsAtMs: caller.token.expiresAtMs, settings)
     {
       caller.token.keep(token, for: index, untilMs: endsAtMs)
     }

@@ -6,7 +6,7 @@ import pathlib
 import signal
 
 from .program import Program, environment, tollgate_binary
-from .waiting import free_port, until
+from .waiting import free_port, listens, until
 
 
 class Gateway(Program):
@@ -18,7 +18,7 @@ class Gateway(Program):
     when the listener takes connections).
     """
 
-    def __init__(self, folder, routes, ready="readyz", arguments=(), env=None, prepare=None):
+    def __init__(self, folder, routes, ready="readyz", env=None, prepare=None, binary=None):
         self.folder = pathlib.Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.file = self.folder / "routes.json"
@@ -51,7 +51,7 @@ class Gateway(Program):
             int(admin["address"].rpartition(":")[2]) if isinstance(admin, dict) else None
         )
         super().__init__(
-            [tollgate_binary(), "run", self.file, *arguments],
+            [binary or tollgate_binary(), "run", self.file],
             self.folder,
             "tollgate",
             env=env or environment(),
@@ -61,8 +61,6 @@ class Gateway(Program):
             self.wait_until(lambda: self.admin("/readyz")[0] == 200, "/readyz")
         elif ready and self.port:
             self.wait_until(lambda: self.admin_port is None or self.live(), "/livez")
-            from .waiting import listens
-
             self.wait_until(lambda: listens(self.port), "the listener")
 
     # -- the admin address

@@ -1,6 +1,7 @@
 """An OpenID provider as a gateway sees it: discovery, keys, and the tokens that callers bring."""
 
 import json
+import ssl
 import threading
 import uuid
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -12,6 +13,8 @@ AUDIENCE = "https://gateway.example"
 
 class Service:
     """A small HTTP server of its own port on 127.0.0.1; `answer(handler)` says what it does."""
+
+    certificate = None  # files of one make it https
 
     def __init__(self):
         service = self
@@ -41,7 +44,15 @@ class Service:
 
         self.server = Server(("127.0.0.1", 0), Handler)
         self.port = self.server.server_address[1]
-        self.url = f"http://127.0.0.1:{self.port}"
+        scheme = "http"
+        if self.certificate:
+            scheme = "https"
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(self.certificate["chain"], self.certificate["key"])
+            self.server.socket = context.wrap_socket(
+                self.server.socket, server_side=True, do_handshake_on_connect=False
+            )
+        self.url = f"{scheme}://127.0.0.1:{self.port}"
         self.thread = threading.Thread(
             target=self.server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True
         )
@@ -71,7 +82,8 @@ class Service:
 class Issuer(Service):
     """Discovery and keys. Every token it ever minted is remembered: none may go upstream."""
 
-    def __init__(self, token_endpoint=None, algorithms=("RS256",)):
+    def __init__(self, token_endpoint=None, algorithms=("RS256",), certificate=None):
+        self.certificate = certificate
         self.keys = [Key(alg) for alg in algorithms]
         self.published = None  # the JWKS' keys, where not simply all of `keys`
         self.token_endpoint = token_endpoint

@@ -47,7 +47,8 @@ class TokenService(Service):
     """`failure(call, handler)` may answer instead (and return true); `complaints` lists what a
     call of the gateway got wrong, and fails the tests."""
 
-    def __init__(self, client="gateway", secret="s3cret", alg="ES256", pad=0):
+    def __init__(self, client="gateway", secret="s3cret", alg="ES256", pad=0, certificate=None):
+        self.certificate = certificate
         self.client, self.secret = client, secret
         self.method = "client_secret_basic"
         self.key = Key(alg, kid="issued-1")

@@ -1,5 +1,6 @@
 """Waiting for things to come true, and ports that are free."""
 
+import random
 import socket
 import time
 
@@ -20,11 +21,26 @@ def until(condition, what, seconds=15.0, pause=0.01):
         time.sleep(pause)
 
 
+handed_out = set()
+
+
 def free_port():
-    """A port of 127.0.0.1 that the system says is free just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port of 127.0.0.1 that is free just now, and that no outgoing connection will get.
+
+    The system's own choice (port 0) is from the range that outgoing connections take theirs from,
+    and under load one of those may have it before it is listened on.
+    """
+    while True:
+        port = random.randrange(12_000, 32_000)
+        if port in handed_out:
+            continue
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        handed_out.add(port)
+        return port
 
 
 def listens(port, host="127.0.0.1"):
