@@ -79,6 +79,8 @@ package final class Socket {
 
   func markDrained() { canRead = false }
 
+  func markReadable() { canRead = true }
+
   func markFull() { canWrite = false }
 
   /// Reads what there is into the buffer's room.
