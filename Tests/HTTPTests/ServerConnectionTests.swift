@@ -1,3 +1,4 @@
+import Crypto
 import Reactor
 import TestSupport
 import Testing
@@ -35,6 +36,10 @@ extension ServerConnection {
   /// The next arrival; a request's target stands for it.
   func next() async -> Arrived {
     switch await nextRequest() {
+    case .parked:
+      // As the worker does, but with this task.
+      await withCheckedContinuation { continuation in park { continuation.resume() } }
+      return await next()
     case .request:
       let received = received
       content = BodyFlow(head.framing, as: .length, pinned: head.byteCount)
@@ -223,6 +228,38 @@ struct ServerConnectionTests {
     }
   }
 
+  @Test func `a connection that idles gives its task back, and takes it up for a request`()
+    async throws
+  {
+    try await Stage.run { stage in
+      for ending in ["request", "end", "drain", "time"] {
+        let (socket, peer) = try Peer.pair(on: stage.loop)
+        let connection = ServerConnection.make(
+          socket, stage, limits: .test(idleMs: ending == "time" ? 400 : Stage.patienceMs))
+        try peer.send("GET /a HTTP/1.1\r\nHost: x\r\n\r\n")
+        #expect(await connection.next() == .request("/a"))
+        guard case .parked = await connection.nextRequest() else {
+          throw Impatience("a connection that idles")
+        }
+        let waiter = stage.makeWaiter()
+        var wakes = 0
+        connection.park {
+          wakes += 1
+          waiter.signal()
+        }
+        switch ending {
+        case "request": try peer.send("GET /b HTTP/1.1\r\nHost: x\r\n\r\n")
+        case "end": peer.endSending()
+        case "drain": connection.drain()
+        default: break
+        }
+        #expect(await waiter.wait(untilMs: stage.patience))
+        #expect(wakes == 1)
+        #expect(await connection.next() == (ending == "request" ? .request("/b") : .finished))
+      }
+    }
+  }
+
   @Test func `a head that was begun and not finished is too slow`() async throws {
     try await Stage.run { stage in
       let (socket, peer) = try Peer.pair(on: stage.loop)
@@ -384,6 +421,62 @@ struct ServerConnectionTests {
       await connection.close()
       thread.join()
       #expect((connection.received.capacity, connection.outbound.capacity) == (0, 0))
+    }
+  }
+
+  @Test func `closes a TLS connection so, too`() async throws {
+    let key = try PrivateKey(generate: .p256)
+    let chain = try SelfSignedCertificate.makePEM(
+      key: key, hosts: ["a.test"], addresses: [], now: Int(Clock.wallMs() / 1_000), days: 1)
+    let server = try TLSServerContext(
+      identities: [.init(chain: chain, key: try key.makePEM())], minimum: .tls12,
+      tickets: TicketKeys())
+    let client = try TLSClientContext(authorities: chain)
+    try await Stage.run { stage in
+      let (one, other) = try Peer.twoOfOurs(on: stage.loop)
+      let callerWaiter = stage.makeWaiter()
+      let waiter = stage.makeWaiter()
+      let callerSession = try #require(TLSSession(client: client, name: "a.test", over: one))
+      let session = try #require(TLSSession(server: server, over: other))
+      one.waiter = callerWaiter
+      other.waiter = callerWaiter
+      while true {
+        let steps = (callerSession.handshake(), session.handshake())
+        if steps == (.done, .done) { break }
+        guard await callerWaiter.wait(untilMs: stage.patience) else { throw Impatience("hands") }
+      }
+      let connection = ServerConnection(
+        ByteStream(other, tls: session), waiter: waiter, buffers: BufferPool(), limits: .test())
+      let caller = ByteStream(one, tls: callerSession)
+      connection.answerBuffer().append("an answer")
+      #expect(await connection.flushAll(stallMs: Stage.patienceMs))
+      let ended = stage.makeWaiter()
+      stage.loop.spawn {
+        _ = stage
+        await connection.close()
+        ended.signal()
+      }
+      // The caller still sends: nobody resets the connection before it has ended its side.
+      let content = Buffer(capacity: 64 << 10)
+      for _ in 0..<8 {
+        content.append([UInt8](repeating: 1, count: 64 << 10))
+        while !content.isEmpty {
+          switch caller.write(from: content) {
+          case .bytes: break
+          case .wouldBlock: #expect(await callerWaiter.wait(untilMs: stage.patience))
+          case .ended, .failed:
+            Issue.record("reset")
+            return
+          }
+        }
+      }
+      let answer = Buffer(capacity: 100)
+      while caller.read(into: answer) != .ended {
+        if !caller.canRead { #expect(await callerWaiter.wait(untilMs: stage.patience)) }
+      }
+      #expect(answer.bytes.text == "an answer")
+      caller.shutDown()
+      #expect(await ended.wait(untilMs: stage.patience))
     }
   }
 
