@@ -140,11 +140,6 @@ package struct ExchangeJudge: Sendable {
         endsAtMs = min(endsAtMs ?? end, end)
       }
     }
-    // RFC 7519 §4.1.4: on or after its end it must not be accepted, so it is of no use to a
-    // service.
-    if let endsAtMs, endsAtMs <= nowMs {
-      throw ExchangeRefusal(.unverified, note: "the issued token has expired already")
-    }
     return IssuedToken(token, endsAtMs: endsAtMs)
   }
 
