@@ -45,8 +45,6 @@ extension ServerConnection {
       content = BodyFlow(head.framing, as: .length, pinned: head.byteCount)
       return .request([UInt8](copying: received.slice(head.target)).text)
     case .faulty(let fault): return .faulty(fault)
-    // It idles; whoever asks again goes on waiting.
-    case .parked: return await next()
     case .tooSlow: return .tooSlow
     case .finished: return .finished
     }
