@@ -28,6 +28,7 @@ UNCHECKED_FILES = {
     "Crypto/Handles.swift",
     "Reactor/EventLoop.swift",
     "Reactor/Semaphore.swift",
+    "Reactor/SocketBIO.swift",
     "Reactor/TLSContext.swift",
     "Reactor/WorkerThread.swift",
 }
