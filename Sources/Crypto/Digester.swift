@@ -1,7 +1,7 @@
 import COpenSSL
 
-/// Makes SHA-256 digests, one after another, with an algorithm fetched once and one context: a third
-/// cheaper than letting OpenSSL look the algorithm up each time. A worker owns one; it is not
+/// Makes SHA-256 digests, one after another, with an algorithm fetched once and one context: a
+/// third cheaper than letting OpenSSL look the algorithm up each time. A worker owns one; it is not
 /// `Sendable`, and has no state between two calls.
 @safe package final class Digester {
   private let algorithm: OpaquePointer

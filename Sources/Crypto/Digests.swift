@@ -1,7 +1,7 @@
 import COpenSSL
 
-/// Digests and codes for the cold path: a key's thumbprint, a certificate's, a proof's hash. What is
-/// made for every request is made by `Digester`.
+/// Digests and codes for the cold path: a key's thumbprint, a certificate's, a proof's hash. What
+/// is made for every request is made by `Digester`.
 package enum Digests {
   /// SHA-1, 20 bytes: only where a format names a thing by it (`x5t`), never as a proof.
   package static func sha1(_ bytes: Span<UInt8>) throws(CryptoFault) -> [UInt8] {

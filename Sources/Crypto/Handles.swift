@@ -1,7 +1,7 @@
 import COpenSSL
 
-// The only `@unchecked Sendable` of this module. It holds because OpenSSL's objects are counted with
-// atomic operations, and because nothing here changes one after its `init`:
+// The only `@unchecked Sendable` of this module. It holds because OpenSSL's objects are counted
+// with atomic operations, and because nothing here changes one after its `init`:
 // - an EVP_PKEY made by a decoder or by `keygen` belongs to a provider, is immutable, and
 //   builds what it caches (a Montgomery context) under a lock of its own;
 // - `EVP_MD_CTX_copy_ex` only reads its source, whose parts it counts up or copies.
@@ -13,8 +13,8 @@ import COpenSSL
   init(adopting pointer: OpaquePointer) { unsafe self.pointer = pointer }
   deinit { unsafe EVP_PKEY_free(pointer) }
 
-  /// Reads a SubjectPublicKeyInfo (RFC 5280 §4.1.2.7), and for an elliptic curve checks that the point
-  /// is on it and of its order.
+  /// Reads a SubjectPublicKeyInfo (RFC 5280 §4.1.2.7), and for an elliptic curve checks that the
+  /// point is on it and of its order.
   init(publicKeyInfo: [UInt8]) throws(CryptoFault) {
     let key = unsafe publicKeyInfo.withUnsafeBufferPointer { buffer in
       var start = buffer.baseAddress

@@ -13,8 +13,9 @@ package final class PublicKey: Sendable {
   /// Of the curve, as many bytes as a coordinate: `r` and `s` lie below it.
   private let order: [UInt8]
 
-  /// A key of these numbers, for those of its kind's algorithms that are in `algorithms` (nil: all).
-  /// Throws `keyRefused` for numbers that are no safe key, `algorithmRefused` when none is left.
+  /// A key of these numbers, for those of its kind's algorithms that are in `algorithms` (nil:
+  /// all). Throws `keyRefused` for numbers that are no safe key, `algorithmRefused` when none is
+  /// left.
   package init(
     _ numbers: PublicNumbers, for algorithms: [SignatureAlgorithm]? = nil
   ) throws(CryptoFault) {
@@ -72,8 +73,8 @@ package final class PublicKey: Sendable {
     }
   }
 
-  /// `r` and `s` in the DER that OpenSSL reads; nil when their length is wrong or one of them is not
-  /// from 1 to the order less 1. With zeros let through, one signature holds for every message.
+  /// `r` and `s` in the DER that OpenSSL reads; nil when their length is wrong or one of them is
+  /// not from 1 to the order less 1. With zeros let through, one signature holds for every message.
   private func derSignature(_ signature: Span<UInt8>, curve: EllipticCurve) -> [UInt8]? {
     let count = curve.coordinateByteCount
     guard signature.count == 2 * count, isBelowOrder(signature.extracting(0..<count)),

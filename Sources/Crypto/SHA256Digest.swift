@@ -1,4 +1,5 @@
-/// A SHA-256 digest, held in four words: no allocation, and as a dictionary's key it costs one hash.
+/// A SHA-256 digest, held in four words: no allocation, and as a dictionary's key it costs one
+/// hash.
 package struct SHA256Digest: Hashable, Sendable, CustomStringConvertible {
   package static let byteCount = 32
 

@@ -2,8 +2,8 @@ import COpenSSL
 
 /// A certificate that vouches for itself: what the demo listens with, and tests.
 package enum SelfSignedCertificate {
-  /// In PEM, valid from an hour before `now` (seconds since 1970) for `days` days. `hosts` are names
-  /// (`localhost`, `*.example`), `addresses` are IP addresses in their usual text.
+  /// In PEM, valid from an hour before `now` (seconds since 1970) for `days` days. `hosts` are
+  /// names (`localhost`, `*.example`), `addresses` are IP addresses in their usual text.
   package static func makePEM(
     key: PrivateKey, hosts: [String], addresses: [String], now: Int, days: Int
   ) throws(CryptoFault) -> [UInt8] {

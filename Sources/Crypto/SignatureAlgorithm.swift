@@ -1,5 +1,5 @@
-/// The JWS algorithms that are used (RFC 7518 §3.1, RFC 8037 §3.1). `none` and the HMAC ones are not
-/// among them: a set of public keys can hold no secret, so they could only ever be an attack.
+/// The JWS algorithms that are used (RFC 7518 §3.1, RFC 8037 §3.1). `none` and the HMAC ones are
+/// not among them: a set of public keys can hold no secret, so they could only ever be an attack.
 package enum SignatureAlgorithm: UInt8, CaseIterable, Hashable, Sendable, CustomStringConvertible {
   case rs256, rs384, rs512
   case ps256, ps384, ps512

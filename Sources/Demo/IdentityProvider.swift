@@ -117,8 +117,9 @@ package final class IdentityProvider: Sendable {
       GET  /tokens/system  a system's token; and: \
     \(TokenMint.Flaw.allCases.map(\.rawValue).joined(separator: ", "))
       GET  /counts         what the token service did so far
-      POST /token          grant_type \(TokenEndpoint.Grant.person.rawValue) (user, flaw: no password),
-                           client_credentials, \(TokenEndpoint.Grant.exchange.rawValue)
+      POST /token          grant_type \(TokenEndpoint.Grant.person.rawValue)
+                           (user, flaw: no password), client_credentials,
+                           \(TokenEndpoint.Grant.exchange.rawValue)
 
     """
   }

@@ -1,6 +1,7 @@
 import Wire
 
-/// JSON that the demo's servers write: members in the order given, for people where they look at it.
+/// JSON that the demo's servers write: members in the order given, for people where they look at
+/// it.
 enum JSONText {
   static func object(_ members: [(name: String, value: JSONValue)]) -> JSONValue {
     .object(

@@ -124,7 +124,8 @@ struct TokenMint: Sendable {
     subject: UTF8Text, audience: UTF8Text, client: UTF8Text, userType: String, issuedAt: Int64,
     expiresAt: Int64
   ) throws(CryptoFault) -> [UInt8] {
-    // In one line with the next it breaks the optimizer of Swift 6.3.1 ("does not dominate all uses").
+    // In one line with the next it breaks the optimizer of Swift 6.3.1 ("does not dominate all
+    // uses").
     let random = try RandomBytes.make(count: 8)
     let serial = Hex.encode(random.span)
     return JSONText.compact(

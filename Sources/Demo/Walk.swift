@@ -1,8 +1,8 @@
 import Reactor
 import Synchronization
 
-/// `tollgate demo --once`: a caller on a loop of its own that walks through the demo and checks what
-/// it sees.
+/// `tollgate demo --once`: a caller on a loop of its own that walks through the demo and checks
+/// what it sees.
 package final class Walk: Sendable {
   private let loop: EventLoop
   private let thread: WorkerThread.Handle

@@ -157,8 +157,8 @@ package final class ServerConnection {
 
   /// Reads more of the request's content behind what is there.
   package func readContent() -> Transfer {
-    // The head stays in front: one that fills its buffer must not leave content a byte at a time, or
-    // no room at all.
+    // The head stays in front: one that fills its buffer must not leave content a byte at a time,
+    // or no room at all.
     if received.room < Self.contentRoomMin, received.capacity > 0 {
       received.compact()
       if received.room < Self.contentRoomMin {
@@ -326,8 +326,8 @@ package final class ServerConnection {
     releaseReceived()
   }
 
-  /// Breaks the connection off: the caller sees a reset, when this object goes, and can't take what it
-  /// has for whole. The head stays: the log has yet to tell of it.
+  /// Breaks the connection off: the caller sees a reset, when this object goes, and can't take what
+  /// it has for whole. The head stays: the log has yet to tell of it.
   package func abort() {
     isAborted = true
     stream.socket.resetOnClose()
@@ -338,6 +338,7 @@ package final class ServerConnection {
   private static let parkAfterMs: Int64 = 200
 
   private static let contentRoomMin = 4 << 10
+
   deinit {
     buffers.give(outbound)
     buffers.give(received)

@@ -157,7 +157,8 @@ package final class UpstreamPool {
   /// Closes idle connections as they end or age, until `close`; the worker runs it as a task.
   package func keepIdle() async {
     while !isClosed {
-      // Without one, a look after that time: one that comes meanwhile is not told of, and ends later.
+      // Without one, a look after that time: one that comes meanwhile is not told of, and ends
+      // later.
       let oldestMs = idle.first?.idleSinceMs ?? loop.nowMs
       _ = await idleWaiter.wait(untilMs: oldestMs + max(1, settings.idleTimeoutMs))
       sweep()

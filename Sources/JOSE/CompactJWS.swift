@@ -4,8 +4,8 @@ package import Wire
 /// A JWS in its compact form (RFC 7515 §7.1), taken apart and not believed: nothing of it is true
 /// until `isSigned` says so.
 ///
-/// Keys come from the caller alone. What a header offers in their place (`jwk`, `jku`, `x5u`, `x5c`)
-/// is not looked at, and nothing is ever fetched.
+/// Keys come from the caller alone. What a header offers in their place (`jwk`, `jku`, `x5u`,
+/// `x5c`) is not looked at, and nothing is ever fetched.
 package struct CompactJWS: Sendable, CustomStringConvertible, CustomReflectable {
   /// A head of a request is 32 KiB at most; a token beyond that never gets here.
   package static let bytesMax = 64 << 10

@@ -21,7 +21,8 @@ package struct JWKSet: Sendable {
     thumbprints = Set(keys.map(\.thumbprint))
   }
 
-  /// Reads a set. An entry that cannot be used is passed over; a document that is no set is refused.
+  /// Reads a set. An entry that cannot be used is passed over; a document that is no set is
+  /// refused.
   package init(_ document: Span<UInt8>, digester: Digester) throws(JWKSetFault) {
     let parser = JSONParser(.strict, bytesMax: Self.bytesMax, depthMax: 16, nodesMax: 20_000)
     let root: JSONNode

@@ -163,7 +163,8 @@ import Glibc
     repeat {
       index -= 1
       let digit = UInt8(truncatingIfNeeded: rest % radix)
-      unsafe base.storeBytes(of: digit < 10 ? 48 + digit : 87 + digit, toByteOffset: index, as: UInt8.self)
+      unsafe base.storeBytes(
+        of: digit < 10 ? 48 + digit : 87 + digit, toByteOffset: index, as: UInt8.self)
       rest /= radix
     } while rest > 0
   }

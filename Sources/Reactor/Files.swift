@@ -37,7 +37,8 @@ package enum Files {
       let rest = offset
       let count = try SystemError.check("write") {
         unsafe bytes.withUnsafeBytes {
-          CInt(clamping: unsafe Glibc.write(raw, $0.baseAddress?.advanced(by: rest), $0.count - rest))
+          CInt(
+            clamping: unsafe Glibc.write(raw, $0.baseAddress?.advanced(by: rest), $0.count - rest))
         }
       }
       offset += Int(count)

@@ -3,8 +3,8 @@ import Synchronization
 /// A number of places that all workers share, and the queue of those who found none.
 ///
 /// A place that is given back belongs to whoever waits longest before that one is woken. So nobody
-/// who comes later takes it, a wake-up that was meant for somebody else takes nothing, and who gives
-/// up just then passes it on: no place is lost while somebody waits.
+/// who comes later takes it, a wake-up that was meant for somebody else takes nothing, and who
+/// gives up just then passes it on: no place is lost while somebody waits.
 package final class Places: Sendable {
   private struct State {
     var taken = 0

@@ -20,9 +20,10 @@ package enum Processors {
     for path in groups(of: text("/proc/self/cgroup")) {
       consider(parse(cpuMax: text("/sys/fs/cgroup\(path)/cpu.max")))
     }
-    consider(parse(
-      quota: text("/sys/fs/cgroup/cpu/cpu.cfs_quota_us"),
-      period: text("/sys/fs/cgroup/cpu/cpu.cfs_period_us")))
+    consider(
+      parse(
+        quota: text("/sys/fs/cgroup/cpu/cpu.cfs_quota_us"),
+        period: text("/sys/fs/cgroup/cpu/cpu.cfs_period_us")))
     return smallest
   }
 

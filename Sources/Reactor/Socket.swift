@@ -79,6 +79,8 @@ package final class Socket {
 
   func markDrained() { canRead = false }
 
+  func markReadable() { canRead = true }
+
   func markFull() { canWrite = false }
 
   /// Reads what there is into the buffer's room.
@@ -135,6 +137,7 @@ package final class Socket {
   /// Ends the sending side; the peer reads an orderly end.
   package func shutDownWriting() { _ = shutdown(raw, Int32(SHUT_WR)) }
 
-  /// Makes the close that follows reset the connection: the peer must not take what it has for whole.
+  /// Makes the close that follows reset the connection: the peer must not take what it has for
+  /// whole.
   package func resetOnClose() { _ = clinux_set_reset_on_close(raw) }
 }

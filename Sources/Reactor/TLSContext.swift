@@ -54,7 +54,7 @@ import Glibc
   }
 
   deinit {
-    for unsafe context in unsafe contexts { unsafe SSL_CTX_free(context) }
+    unsafe contexts.forEach { unsafe SSL_CTX_free($0) }
   }
 
   /// A new server session over `raw`.
@@ -91,7 +91,8 @@ import Glibc
     unsafe contexts.append(context)
     try unsafe TLSSettings.apply(to: context, minimum: minimum)
     _ = unsafe SSL_CTX_set_options(
-      context, tollgate_SSL_OP_NO_ANTI_REPLAY | tollgate_SSL_OP_CIPHER_SERVER_PREFERENCE
+      context,
+      tollgate_SSL_OP_NO_ANTI_REPLAY | tollgate_SSL_OP_CIPHER_SERVER_PREFERENCE
         | tollgate_SSL_OP_PRIORITIZE_CHACHA)
     _ = unsafe SSL_CTX_set_max_early_data(context, 0)
     let contextID = Self.sessionContext(identity, minimum)
@@ -199,8 +200,8 @@ import Glibc
 
 /// How the gateway speaks TLS to a server: whom it trusts.
 ///
-/// `@unchecked Sendable` holds: nothing is written after `init`, and OpenSSL counts references of an
-/// `SSL_CTX` atomically.
+/// `@unchecked Sendable` holds: nothing is written after `init`, and OpenSSL counts references of
+/// an `SSL_CTX` atomically.
 @safe package final class TLSClientContext: @unchecked Sendable {
   private let context: OpaquePointer
 
@@ -234,7 +235,8 @@ import Glibc
     } else {
       // Partial wildcards ("f*.example.com") match nothing (RFC 6125 §6.4.3).
       unsafe SSL_set_hostflags(session, UInt32(X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS))
-      isSet = unsafe SSL_set1_host(session, name) == 1
+      isSet =
+        unsafe SSL_set1_host(session, name) == 1
         && tollgate_SSL_set_tlsext_host_name(session, name) == 1
     }
     guard isSet else {

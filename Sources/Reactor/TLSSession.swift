@@ -52,6 +52,9 @@ import Glibc
     let result = unsafe SSL_do_handshake(session)
     if result == 1 {
       isHandshakeDone = true
+      // With read-ahead OpenSSL may hold what came behind the handshake's last message, and no event
+      // will tell of it.
+      socket.markReadable()
       return .done
     }
     switch verdict(on: result, ofRead: true) {

@@ -58,7 +58,10 @@ package final class TicketKeys: Sendable {
         return unsafe Self.start(key, iv: iv, cipher: cipher, mac: mac, isSealing: true)
       }
       let sent = unsafe [UInt8](UnsafeBufferPointer(start: name, count: 16))
-      guard let key = [state.current, state.previous].compactMap({ $0 }).first(where: { $0.name == sent })
+      guard
+        let key = [state.current, state.previous].compactMap({ $0 }).first(where: {
+          $0.name == sent
+        })
       else { return 0 }
       // Never 2 (renew): a ticket's first lifetime is its last.
       return unsafe Self.start(key, iv: iv, cipher: cipher, mac: mac, isSealing: false)
@@ -84,8 +87,8 @@ package final class TicketKeys: Sendable {
     return unsafe hasCipher == 1 && setMac(mac, key: key.macKey) == 1 ? 1 : -1
   }
 
-  /// The parameters keep pointers to their names too: a literal handed to their makers would be gone
-  /// before they are read.
+  /// The parameters keep pointers to their names too: a literal handed to their makers would be
+  /// gone before they are read.
   private static func setMac(_ mac: OpaquePointer, key: [UInt8]) -> CInt {
     var key = key
     var digest = Array("SHA256".utf8CString)

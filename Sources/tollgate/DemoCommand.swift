@@ -110,6 +110,6 @@ enum DemoCommand {
   }
 
   private static func environment(_ name: String) -> String {
-    unsafe getenv(name).map { unsafe String(cString: $0) } ?? ""
+    Surroundings.variable(name) ?? ""
   }
 }

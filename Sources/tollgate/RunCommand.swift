@@ -1,5 +1,4 @@
 import Gateway
-import Glibc
 import Reactor
 
 /// Finds and loads a routes file, telling the operator what is wrong with it.
@@ -7,13 +6,13 @@ enum RoutesArgument {
   /// The file named, or the first of the usual places that is there.
   static func path(_ arguments: [String]) -> String? {
     if let named = arguments.first { return named }
-    return ["routes.json", "/etc/tollgate/routes.json"].first { unsafe access($0, R_OK) == 0 }
+    return ["routes.json", "/etc/tollgate/routes.json"].first { Surroundings.mayRead($0) }
   }
 
   static func load(_ path: String) -> LoadedRoutes {
     RoutesFile.load(
       path: path,
-      environment: { name in unsafe getenv(name).map { unsafe String(cString: $0) } },
+      environment: { Surroundings.variable($0) },
       files: DiskFiles())
   }
 

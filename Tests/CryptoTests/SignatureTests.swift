@@ -2,8 +2,9 @@ import Testing
 
 @testable import Crypto
 
-/// One key of each kind: RSA, P-256, Ed25519. They are made once, as RSA takes its time, and kept as
-/// bytes: the leak sanitizer does not see through the tags of what an enum in a global points to.
+/// One key of each kind: RSA, P-256, Ed25519. They are made once, as RSA takes its time, and kept
+/// as bytes: the leak sanitizer does not see through the tags of what an enum in a global points
+/// to.
 enum TestKeys {
   private static let pems: [[UInt8]] = [PrivateKey.Kind.rsa2048, .p256, .ed25519].compactMap {
     kind in try? PrivateKey(generate: kind).makePEM()

@@ -171,6 +171,38 @@ struct EventLoopTests {
     }
   }
 
+  @Test func `a wait without a task ends once, by a signal or at its deadline`() async throws {
+    try await Stage.run { stage in
+      let done = stage.makeWaiter()
+      for reason in ["kept", "past", "signal", "deadline"] {
+        let waiter = stage.makeWaiter()
+        var wakes = 0
+        if reason == "kept" { waiter.signal() }
+        let untilMs =
+          switch reason {
+          case "past": stage.loop.nowMs
+          case "deadline": stage.loop.nowMs + 20
+          default: Int64.max
+          }
+        waiter.park(untilMs: untilMs) {
+          wakes += 1
+          done.signal()
+        }
+        if reason == "signal" {
+          #expect(wakes == 0)
+          waiter.signal()
+        }
+        #expect(await done.wait(untilMs: stage.patience), "\(reason)")
+        if reason == "deadline" { #expect(stage.loop.nowMs >= untilMs) }
+        waiter.signal()
+        waiter.signal()
+        #expect(wakes == 1, "\(reason)")
+        // A signal is kept for whoever waits next.
+        #expect(await waiter.wait(untilMs: stage.patience))
+      }
+    }
+  }
+
   @Test func `every task of a loop stays on its thread`() async throws {
     try await Stage.run { stage in
       let home = CurrentThread.id

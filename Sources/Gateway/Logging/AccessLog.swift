@@ -148,8 +148,12 @@ final class AccessLog {
     if !record.exchangeError.isEmpty, key(.exchangeError, "\"exchange_error\":") {
       JSONWriter.appendString(record.exchangeError, to: &lines)
     }
-    if !record.audienceJSON.isEmpty, key(.audience, "\"audience\":") { lines += record.audienceJSON }
-    if !record.upstreamJSON.isEmpty, key(.upstream, "\"upstream\":") { lines += record.upstreamJSON }
+    if !record.audienceJSON.isEmpty, key(.audience, "\"audience\":") {
+      lines += record.audienceJSON
+    }
+    if !record.upstreamJSON.isEmpty, key(.upstream, "\"upstream\":") {
+      lines += record.upstreamJSON
+    }
     if record.upstreamStatus > 0, key(.upstreamStatus, "\"upstream_status\":") {
       JSONWriter.appendInteger(record.upstreamStatus, to: &lines)
     }
@@ -198,12 +202,5 @@ final class AccessLog {
     lines.append(UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest / 10 % 10))
     lines.append(UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest % 10))
     lines.append("Z\"")
-  }
-}
-
-extension [UInt8] {
-  /// Appends a literal's bytes.
-  mutating func append(_ text: StaticString) {
-    text.withUTF8Buffer { bytes in unsafe append(contentsOf: bytes) }
   }
 }

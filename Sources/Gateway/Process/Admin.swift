@@ -23,14 +23,16 @@ struct Admin {
     guard isProbe || isKnownHost(request.host) else {
       return SmallAnswer(421, text("This address is not known by that name.\n"))
     }
-    let isReading = request.method.elementsEqual("GET".utf8)
+    let isReading =
+      request.method.elementsEqual("GET".utf8)
       || request.method.elementsEqual("HEAD".utf8)
     switch String(decoding: request.path, as: UTF8.self) {
     case "/livez", "/readyz":
       guard isReading else {
         return SmallAnswer(405, text("GET or HEAD only.\n"), fields: text("Allow: GET, HEAD\r\n"))
       }
-      return request.path.elementsEqual("/livez".utf8) ? SmallAnswer(200, text("ok\n")) : readiness()
+      return request.path.elementsEqual("/livez".utf8)
+        ? SmallAnswer(200, text("ok\n")) : readiness()
     default: return SmallAnswer(404, text("Not found.\n"))
     }
   }

@@ -37,9 +37,9 @@ package final class SharedState: Sendable {
     self.warnings = warnings
     self.report = report
     upstreamCounts = configuration.upstreams.map { upstream in
-      upstream.servers.map { _ in 
+      upstream.servers.map { _ in
         ConnectionCount(max: upstream.connectionsMax, queue: Limits.upstreamQueueMax)
-       }
+      }
     }
   }
 

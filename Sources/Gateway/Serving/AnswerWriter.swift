@@ -56,7 +56,9 @@ enum AnswerWriter {
       }
     case .untilClose: break
     }
-    if via { out.append(head.minorVersion == 1 ? "Via: 1.1 tollgate\r\n" : "Via: 1.0 tollgate\r\n") }
+    if via {
+      out.append(head.minorVersion == 1 ? "Via: 1.1 tollgate\r\n" : "Via: 1.0 tollgate\r\n")
+    }
     writeConnection(connection, closes: closes, to: out)
     out.append("\r\n")
   }

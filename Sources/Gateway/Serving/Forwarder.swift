@@ -75,7 +75,9 @@ enum Forwarder {
         }
         if index < 64 { tried |= 1 << UInt64(index) }
         isFreshOnly = false
-        guard !hadWritten || resends < forward.retries && upstream.mayRetry(nowMs: connection.waiter.loop.nowMs)
+        guard
+          !hadWritten
+            || resends < forward.retries && upstream.mayRetry(nowMs: connection.waiter.loop.nowMs)
         else { throw refusal }
         resends += hadWritten ? 1 : 0
         if index >= 64 { throw refusal }
@@ -260,8 +262,8 @@ enum Forwarder {
       }
     }
 
-    /// Moves the answer towards the caller. What is there goes out when it is whole, when the buffer
-    /// is full, or when nothing more is to be had at once; so a small answer is one write.
+    /// Moves the answer towards the caller. What is there goes out when it is whole, when the
+    /// buffer is full, or when nothing more is to be had at once; so a small answer is one write.
     private mutating func moveDown() -> Attempt? {
       while true {
         let step = answer == nil ? receiveHead() : moveAnswer()

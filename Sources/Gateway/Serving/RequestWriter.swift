@@ -32,7 +32,9 @@ enum RequestWriter {
     let path = request.path.forwarded(pathRules)
     var out = upstream.requestBuffer()
     // The authority may be written twice, all else of the head once.
-    let need = head.byteCount + (head.authorityRange?.count ?? 0) + path.count + bearing.byteCount + server.authority.count
+    let need =
+      head.byteCount + (head.authorityRange?.count ?? 0) + path.count + bearing.byteCount
+      + server.authority.count
       + forward.hostLiteral.count + request.client.count + ownBytesMax
     if out.room < need { out = upstream.growRequestBuffer(toAtLeast: need) }
 
@@ -135,12 +137,9 @@ enum RequestWriter {
   }
 
   private static func isScheme(_ value: Span<UInt8>) -> Bool {
-    func equals(_ text: StaticString) -> Bool {
-      guard value.count == text.utf8CodeUnitCount else { return false }
-      return text.withUTF8Buffer { bytes in
-        (0..<value.count).allSatisfy { unsafe bytes[$0] == value[$0] | 0x20 }
-      }
+    func equals(_ text: [UInt8]) -> Bool {
+      value.count == text.count && (0..<value.count).allSatisfy { text[$0] == value[$0] | 0x20 }
     }
-    return equals("http") || equals("https")
+    return equals(Array("http".utf8)) || equals(Array("https".utf8))
   }
 }

@@ -25,7 +25,8 @@ final class Router {
         }
       }
       switch route.settings.match.host.name {
-      case .exact(let host): exactHosts[host.bytes, default: PathTree()].insert(pattern, value: index)
+      case .exact(let host):
+        exactHosts[host.bytes, default: PathTree()].insert(pattern, value: index)
       case .oneLabelMore(let suffix):
         wildcardHosts[suffix.bytes, default: PathTree()].insert(pattern, value: index)
       case .any: anyHost.insert(pattern, value: index)
@@ -103,7 +104,8 @@ final class Router {
       for line in head.fields where name.matches(line, in: buffer.readable) {
         count += 1
         let theirs = buffer.slice(line.value)
-        isEqual = theirs.count == value.count && (0..<value.count).allSatisfy { theirs[$0] == value[$0] }
+        isEqual =
+          theirs.count == value.count && (0..<value.count).allSatisfy { theirs[$0] == value[$0] }
       }
       if count != 1 || !isEqual { return false }
     }

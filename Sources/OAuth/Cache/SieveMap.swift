@@ -2,11 +2,11 @@ import Crypto
 
 /// A map of digests that holds so many bytes and no more, and forgets what is used least (SIEVE).
 ///
-/// Entries stand in a queue, the newest at its head. A use only sets a mark, which is why a hit costs
-/// a look-up and a store, and moves nothing. To make room a hand goes from the tail towards the head,
-/// takes marks away and stops at the first entry without one, and next time goes on from there: so
-/// what was used since the hand passed stays, and a burst of tokens that are seen once pushes out
-/// itself and not what everybody uses.
+/// Entries stand in a queue, the newest at its head. A use only sets a mark, which is why a hit
+/// costs a look-up and a store, and moves nothing. To make room a hand goes from the tail towards
+/// the head, takes marks away and stops at the first entry without one, and next time goes on from
+/// there: so what was used since the hand passed stays, and a burst of tokens that are seen once
+/// pushes out itself and not what everybody uses.
 ///
 /// An entry that has ended is not given out; it goes when it is met, or by `removeEnded`.
 struct SieveMap<Value: Sendable>: Sendable {

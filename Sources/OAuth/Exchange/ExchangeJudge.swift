@@ -1,8 +1,8 @@
 import Wire
 
-/// Judges the answers of one exchange for one target: an issued token that was checked, or a refusal
-/// that says what it means. The table of reasons is ROUTES.md's; what RFC 8693 leaves open is
-/// decided here, each where it is.
+/// Judges the answers of one exchange for one target: an issued token that was checked, or a
+/// refusal that says what it means. The table of reasons is ROUTES.md's; what RFC 8693 leaves open
+/// is decided here, each where it is.
 package struct ExchangeJudge: Sendable {
   private let settings: ExchangeSettings
   private let target: ExchangeTarget
@@ -12,8 +12,8 @@ package struct ExchangeJudge: Sendable {
     self.target = target
   }
 
-  /// `subjectToken` is what was sent, and `subject` what it says. `nowMs` is when the call began, so
-  /// that the time it took is no part of the issued token's life.
+  /// `subjectToken` is what was sent, and `subject` what it says. `nowMs` is when the call began,
+  /// so that the time it took is no part of the issued token's life.
   package func judge(
     _ answer: TokenAnswer, subject: VerifiedToken, subjectToken: Span<UInt8>, nowMs: Int64
   ) throws(ExchangeRefusal) -> IssuedToken {
@@ -75,8 +75,8 @@ package struct ExchangeJudge: Sendable {
     return claims
   }
 
-  /// The code and what was said, cut at 200 bytes. Services quote what they were sent: a text that may
-  /// hold a token (each begins with `{"` in base64url) or our secret is left out.
+  /// The code and what was said, cut at 200 bytes. Services quote what they were sent: a text that
+  /// may hold a token (each begins with `{"` in base64url) or our secret is left out.
   private func note(_ code: UTF8Text, _ text: UTF8Text?) -> UTF8Text {
     var note = code.bytes
     if let text, !isTelling(text.bytes) {
@@ -133,22 +133,22 @@ package struct ExchangeJudge: Sendable {
         guard let end = NumericDate.milliseconds(exp) else {
           throw ExchangeRefusal(.unverified, note: "the issued token's exp is no number")
         }
+        // RFC 7519 §4.1.4: on or after its end it must not be accepted: no service can use it.
+        guard end > nowMs else {
+          throw ExchangeRefusal(.unverified, note: "the issued token has expired already")
+        }
         endsAtMs = min(endsAtMs ?? end, end)
       }
-    }
-    // RFC 7519 §4.1.4: on or after its end it must not be accepted, so it is of no use to a service.
-    if let endsAtMs, endsAtMs <= nowMs {
-      throw ExchangeRefusal(.unverified, note: "the issued token has expired already")
     }
     return IssuedToken(token, endsAtMs: endsAtMs)
   }
 
   /// `token_type` and `issued_token_type` (RFC 8693 §2.2.1).
   ///
-  /// The type issued must be one that can be sent as a bearer token: an access token, a JWT, or what
-  /// the routes file asked for; where it isn't said, as many services don't, an access token.
-  /// `token_type` must be there and be `Bearer`. `N_A` means "not usable as an access token", so it is
-  /// taken only where another type was issued and says so itself.
+  /// The type issued must be one that can be sent as a bearer token: an access token, a JWT, or
+  /// what the routes file asked for; where it isn't said, as many services don't, an access token.
+  /// `token_type` must be there and be `Bearer`. `N_A` means "not usable as an access token", so it
+  /// is taken only where another type was issued and says so itself.
   private func checkTypes(_ root: JSONNode) throws(ExchangeRefusal) {
     let accessToken: UTF8Text = "urn:ietf:params:oauth:token-type:access_token"
     let jwt: UTF8Text = "urn:ietf:params:oauth:token-type:jwt"
@@ -169,8 +169,8 @@ package struct ExchangeJudge: Sendable {
     }
   }
 
-  /// `expires_in` in milliseconds. A number, or a text of digits, which some services write and most
-  /// clients read; no life at all and nonsense are a broken answer.
+  /// `expires_in` in milliseconds. A number, or a text of digits, which some services write and
+  /// most clients read; no life at all and nonsense are a broken answer.
   private func lifeMs(_ node: JSONNode?) throws(ExchangeRefusal) -> Int64? {
     guard let node, !node.isNull else { return nil }
     if let text = node.string {
@@ -209,7 +209,8 @@ package struct ExchangeJudge: Sendable {
       switch settings.verify.audience {
       case .any: nil
       case .list(let list): list
-      // Services write either kind of name into `aud`, so one of all that was asked for must be there.
+      // Services write either kind of name into `aud`, so one of all that was asked for must be
+      // there.
       case .requested where target.audiences.isEmpty && target.resources.isEmpty: nil
       case .requested: target.audiences + target.resources
       }
@@ -236,8 +237,8 @@ package struct ExchangeJudge: Sendable {
   }
 }
 
-/// The claims of an issued token, where it is a JWT: three parts of base64url, the first two of them
-/// JSON objects. Its signature is not looked at; it came from the token service itself.
+/// The claims of an issued token, where it is a JWT: three parts of base64url, the first two of
+/// them JSON objects. Its signature is not looked at; it came from the token service itself.
 private struct IssuedClaims {
   let root: JSONNode
 

@@ -3,8 +3,8 @@
 package final class IssuedToken: Sendable, CustomStringConvertible, CustomReflectable {
   /// RFC 6750 §2.1's `b64token`: nothing in it ends a header field.
   package let bytes: [UInt8]
-  /// When it ends, in milliseconds since 1970: the earlier of `expires_in` and its own `exp`. Nil where
-  /// neither is known; it is then used once and not kept.
+  /// When it ends, in milliseconds since 1970: the earlier of `expires_in` and its own `exp`. Nil
+  /// where neither is known; it is then used once and not kept.
   package let endsAtMs: Int64?
 
   init(_ bytes: [UInt8], endsAtMs: Int64?) {

@@ -2,11 +2,12 @@ package import Crypto
 package import Wire
 
 /// What distinguishes one target of exchanged tokens from another, as one digest. Whatever changes
-/// what the token service would answer is in it, each part behind its length, so that no two lists of
-/// parts are the same bytes.
+/// what the token service would answer is in it, each part behind its length, so that no two lists
+/// of parts are the same bytes.
 package enum TargetDigest {
   /// Made when a route is loaded. `tokenService` is the token endpoint's URL, or the issuer's where
-  /// discovery has yet to say it: never a name that another routes file may give to another service.
+  /// discovery has yet to say it: never a name that another routes file may give to another
+  /// service.
   package static func make(
     _ settings: ExchangeSettings, tokenService: UTF8Text, target: ExchangeTarget,
     digester: Digester

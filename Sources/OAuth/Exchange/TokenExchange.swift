@@ -13,8 +13,8 @@ package struct TokenExchange: Sendable, CustomStringConvertible, CustomReflectab
   package let authorization: Secret?
 
   /// The parameters keep this order: grant, the client where it stands in the form, what is asked
-  /// for (each audience and resource a parameter of its own, the scopes one), the caller's token and
-  /// its type, and what the operator added.
+  /// for (each audience and resource a parameter of its own, the scopes one), the caller's token
+  /// and its type, and what the operator added.
   package init(_ settings: ExchangeSettings, target: ExchangeTarget) {
     var head: [UInt8] = []
     switch settings.grant {

@@ -1,6 +1,7 @@
 import Wire
 
-// The table of presets, row by row: left column, right column. Claims that are null count as absent.
+// The table of presets, row by row: left column, right column. Claims that are null count as
+// absent.
 extension IdentityPreset {
   /// The preset's system column.
   func marksSystem(_ claims: JSONNode) -> Bool {

@@ -9,9 +9,10 @@ package struct DiscoveryDocument: Sendable, Equatable {
   /// `token_endpoint`.
   package let tokenEndpoint: HTTPURL?
 
-  /// Reads the answer to a request for the document. Its `issuer` must be the one that was asked for,
-  /// byte for byte (OpenID Connect Discovery §4.3): else one tenant could speak for another. What it
-  /// points to must be https, or on this machine; a member of another kind refuses the whole.
+  /// Reads the answer to a request for the document. Its `issuer` must be the one that was asked
+  /// for, byte for byte (OpenID Connect Discovery §4.3): else one tenant could speak for another.
+  /// What it points to must be https, or on this machine; a member of another kind refuses the
+  /// whole.
   package init(
     _ document: Span<UInt8>, issuer: UTF8Text
   ) throws(DiscoveryFault) {

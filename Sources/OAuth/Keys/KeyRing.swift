@@ -8,8 +8,8 @@ package import JOSE
 /// A fetch that fails, or that brings a document without one usable key, changes no key: what a
 /// broken or taken-over source says never replaces what a good one said.
 package struct KeyRing: Sendable {
-  /// Fetches for unknown `kid`s are this far apart, or anybody could have the gateway ask its issuer
-  /// once a request.
+  /// Fetches for unknown `kid`s are this far apart, or anybody could have the gateway ask its
+  /// issuer once a request.
   package static let unknownPauseMs: Int64 = 30_000
   /// Keys are kept this long while their source is down.
   package static let keepMs: Int64 = 24 * 3_600_000

@@ -30,7 +30,8 @@ struct CheckedClaims {
     let notBefore = try date("nbf", in: claims)
     let issuedAt = try date("iat", in: claims)
     if let maxAgeMs = settings.maxAgeMs {
-      // A token that does not say its age, or says one from tomorrow, has none that could be checked.
+      // A token that does not say its age, or says one from tomorrow, has none that could be
+      // checked.
       guard let issuedAt else { throw .claimsInvalid }
       guard issuedAt <= NumericDate.sum(nowMs, settings.clockSkewMs) else { throw .notYetValid }
       end = min(end, NumericDate.sum(issuedAt, maxAgeMs))

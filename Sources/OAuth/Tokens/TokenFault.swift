@@ -1,5 +1,5 @@
-/// Why a caller's token is not believed. The raw value is the `reason` in the answer, the access log
-/// and the metrics.
+/// Why a caller's token is not believed. The raw value is the `reason` in the answer, the access
+/// log and the metrics.
 package enum TokenFault: String, Error, CaseIterable, Sendable, CustomStringConvertible {
   case malformed = "token_malformed"
   case issuerUnknown = "issuer_unknown"

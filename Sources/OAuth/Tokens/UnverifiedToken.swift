@@ -13,8 +13,8 @@ package struct UnverifiedToken: Sendable {
   /// `iss` as the token has it: compare it byte for byte with those that are trusted.
   package let issuer: UTF8Text
 
-  /// Throws `malformed`, `algorithmRefused`, `issuerUnknown` (no `iss`) or `claimsInvalid` (an `iss`
-  /// that is no text).
+  /// Throws `malformed`, `algorithmRefused`, `issuerUnknown` (no `iss`) or `claimsInvalid` (an
+  /// `iss` that is no text).
   package init(_ token: Span<UInt8>) throws(TokenFault) {
     do throws(JWSFault) {
       jws = try CompactJWS(token)

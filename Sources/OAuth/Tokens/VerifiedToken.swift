@@ -18,8 +18,8 @@ package final class VerifiedToken: Sendable {
   /// `scope` and `scp` together.
   package let scopes: [UTF8Text]
   package let identity: Identity
-  /// When it ends, in milliseconds since 1970 and without any skew: `exp`, or where the issuer has a
-  /// `maxAge` and that is earlier, `iat` + `maxAge`.
+  /// When it ends, in milliseconds since 1970 and without any skew: `exp`, or where the issuer has
+  /// a `maxAge` and that is earlier, `iat` + `maxAge`.
   package let expiresAtMs: Int64
   /// Skew that this issuer is granted, on routes that do not exchange.
   package let clockSkewMs: Int64
@@ -53,8 +53,8 @@ package final class VerifiedToken: Sendable {
     nowMs >= (exchanging ? expiresAtMs : NumericDate.sum(expiresAtMs, clockSkewMs))
   }
 
-  /// Whether it would still be verified with these keys and settings. An entry of the cache for which
-  /// this is false is void.
+  /// Whether it would still be verified with these keys and settings. An entry of the cache for
+  /// which this is false is void.
   package func isStillBacked(by keys: JWKSet, _ rules: IssuerRules) -> Bool {
     issuerDigest == rules.digest && keys.contains(keyThumbprint)
   }
@@ -64,11 +64,11 @@ package final class VerifiedToken: Sendable {
 }
 
 extension UnverifiedToken {
-  /// Everything that RFC 7515, RFC 7519, RFC 8725 and RFC 9068 ask, the signature first, so that of a
-  /// forged token nothing but the signature is ever judged.
+  /// Everything that RFC 7515, RFC 7519, RFC 8725 and RFC 9068 ask, the signature first, so that of
+  /// a forged token nothing but the signature is ever judged.
   ///
-  /// `keys` are the issuer's. `keyUnknown` means that fetching them anew may help. With `exchanging`
-  /// the token ends at `exp` without skew.
+  /// `keys` are the issuer's. `keyUnknown` means that fetching them anew may help. With
+  /// `exchanging` the token ends at `exp` without skew.
   package func verify(
     by rules: IssuerRules, keys: JWKSet, nowMs: Int64, exchanging: Bool = false
   ) throws(TokenFault) -> VerifiedToken {

@@ -23,8 +23,8 @@ package enum ChunkFault: Error, Equatable, Sendable {
 ///
 ///     size ──CRLF──▶ data ──CRLF──▶ size … ──"0" CRLF──▶ trailers ──empty line──▶ done
 ///
-/// Content is handed out as ranges of the bytes handed in, nothing is copied but trailers, and every
-/// byte is looked at once: what `needMore` calls consumed may be thrown away. It does not
+/// Content is handed out as ranges of the bytes handed in, nothing is copied but trailers, and
+/// every byte is looked at once: what `needMore` calls consumed may be thrown away. It does not
 /// bound the content; who copies it counts it.
 ///
 /// The size is hexadecimal digits and nothing else, extensions begin with `;` behind it, lines
@@ -66,7 +66,8 @@ package struct ChunkedDecoder: Sendable {
     self.limits = limits
   }
 
-  /// What comes next in `bytes`, from index `start` on. Called again behind `end`, it says so again.
+  /// What comes next in `bytes`, from index `start` on. Called again behind `end`, it says so
+  /// again.
   package mutating func next(
     _ bytes: Span<UInt8>, from start: Int
   ) throws(ChunkFault) -> Event {

@@ -140,8 +140,8 @@ package struct FieldSection: Sendable {
     contentLength = length
   }
 
-  /// RFC 9112 §6.1 and §7: `chunked` and nothing else can be read here; any other coding in front of
-  /// it is unknown (501), and everything that leaves the end of the body in doubt is refused.
+  /// RFC 9112 §6.1 and §7: `chunked` and nothing else can be read here; any other coding in front
+  /// of it is unknown (501), and everything that leaves the end of the body in doubt is refused.
   private mutating func readTransferEncoding(_ value: Span<UInt8>) throws(Malformation) {
     guard transferCoding == .absent else { throw .transferEncodingInvalid }
     var index = 0

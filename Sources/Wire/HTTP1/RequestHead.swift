@@ -1,8 +1,8 @@
 /// A request's head, understood: what the request line says, the fields, and what follows.
 ///
 /// Every range counts from the first byte that the parser was handed, so the head has meaning only
-/// beside those bytes. One object is parsed into again and again and keeps its arrays' room; it is an
-/// object so that handing it on costs one reference and not one for each array.
+/// beside those bytes. One object is parsed into again and again and keeps its arrays' room; it is
+/// an object so that handing it on costs one reference and not one for each array.
 package final class RequestHead {
   package internal(set) var method = Method.get
   /// The method's bytes, for `Method.other` above all.
@@ -30,8 +30,8 @@ package final class RequestHead {
   package internal(set) var framing = BodyFraming.none
   /// Whether the caller wants to use the connection again (RFC 9112 §9.3).
   package internal(set) var keepAlive = true
-  /// Whether the caller waits for a 100 before it sends the content. Only in HTTP/1.1, and only where
-  /// content is announced (RFC 9110 §10.1.1).
+  /// Whether the caller waits for a 100 before it sends the content. Only in HTTP/1.1, and only
+  /// where content is announced (RFC 9110 §10.1.1).
   package internal(set) var expectsContinue = false
   /// Whether HTTP/1.1's Upgrade is there and Connection names it (RFC 9110 §7.8).
   package internal(set) var upgradeRequested = false

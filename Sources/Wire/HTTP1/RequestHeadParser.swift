@@ -49,13 +49,14 @@ package enum HeadOutcome: Equatable, Sendable {
 ///
 /// What callers send is what attackers send, and nearly every attack on a gateway is a message
 /// that it and the service behind it read in two ways. So there is one reading here or none: lines
-/// end in CRLF, one framing field, one Host, one authority, and everything that RFC 9112 merely lets
-/// a recipient mend is refused. The one exception is an empty line before the request line, which
-/// old clients send behind a POST's content (§2.2).
+/// end in CRLF, one framing field, one Host, one authority, and everything that RFC 9112 merely
+/// lets a recipient mend is refused. The one exception is an empty line before the request line,
+/// which old clients send behind a POST's content (§2.2).
 ///
 /// It judges the head alone. Whether a method, path or field is welcome is its caller's business,
 /// and it owns neither the bytes nor the head: `parse` is handed both. The bytes' index 0 is the
-/// head's first; after `.incomplete` the same bytes and more are handed in, and none is scanned twice.
+/// head's first; after `.incomplete` the same bytes and more are handed in, and none is scanned
+/// twice.
 package struct RequestHeadParser: Sendable {
   private enum Phase {
     /// Nothing of this head was seen.
@@ -74,8 +75,8 @@ package struct RequestHeadParser: Sendable {
     self.limits = limits
   }
 
-  /// Forgets a head that was begun. Not needed behind `.complete`, and of no use behind a fault: the
-  /// connection can't go on then.
+  /// Forgets a head that was begun. Not needed behind `.complete`, and of no use behind a fault:
+  /// the connection can't go on then.
   package mutating func reset() {
     phase = .begin
     scanner = LineScanner()
@@ -84,8 +85,8 @@ package struct RequestHeadParser: Sendable {
 
   /// Goes on with the head that begins at the first byte.
   ///
-  /// After `.complete`, `head` is whole and the parser ready for the next one. `head` must be the same
-  /// from call to call until then, and means nothing before.
+  /// After `.complete`, `head` is whole and the parser ready for the next one. `head` must be the
+  /// same from call to call until then, and means nothing before.
   package mutating func parse(
     _ bytes: Span<UInt8>, into head: inout RequestHead
   ) throws(RequestFault) -> HeadOutcome {

@@ -24,8 +24,9 @@ package enum ResponseFault: Error, Equatable, Sendable {
 /// Reads the heads of HTTP/1.1 and HTTP/1.0 responses (RFC 9112 §4 to §6).
 ///
 /// As strict as the request's: a service that can be made to answer ambiguously splits the answers
-/// of other callers on the same connection. How the content ends depends on the request's method, so
-/// that is an argument. Interim heads (1xx) are heads of their own; the final one comes behind them.
+/// of other callers on the same connection. How the content ends depends on the request's method,
+/// so that is an argument. Interim heads (1xx) are heads of their own; the final one comes behind
+/// them.
 ///
 /// It is used as `RequestHeadParser` is, and promises the same about bytes that come piecemeal.
 package struct ResponseHeadParser: Sendable {
@@ -105,8 +106,8 @@ extension ResponseHead {
     keepAlive = !section.asksClose && (minorVersion > 0 || section.asksKeepAlive)
     upgradeAccepted = section.asksUpgrade && names.contains(.upgrade)
 
-    // RFC 9112 §6.3, rules 1, 2, 4, 5 and 8. Fields that announce content are the truth about what a
-    // GET would have got in an answer to HEAD and in a 304; elsewhere they are a mistake, and who
+    // RFC 9112 §6.3, rules 1, 2, 4, 5 and 8. Fields that announce content are the truth about what
+    // a GET would have got in an answer to HEAD and in a 304; elsewhere they are a mistake, and who
     // made it may send that content as well.
     let isSwitch = status == 101 || (method == .connect && (200..<300).contains(status))
     if isSwitch || isInterim || status == 204 {

@@ -16,7 +16,8 @@ package struct TrailerSection: Sendable {
   ///
   /// RFC 9110 §6.5.1 forbids framing, routing, authentication, request modifiers, and what says how
   /// to read the content. All of those have a `FieldName`; so everything that the gateway has a
-  /// name for is dropped, also under its disguise with underscores, and what is only passed on stays.
+  /// name for is dropped, also under its disguise with underscores, and what is only passed on
+  /// stays.
   init(keeping section: [FieldLine], of source: Span<UInt8>) {
     for line in section where line.known == .other && !line.isHopByHop {
       let nameStart = UInt32(truncatingIfNeeded: bytes.count)

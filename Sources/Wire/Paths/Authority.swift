@@ -96,8 +96,8 @@ package struct Authority: Sendable, Hashable {
     return index
   }
 
-  /// A name in whose last label are digits alone is an IPv4 address to most who resolve it, in one of
-  /// several spellings (`127.1`, `010.0.0.1`): only the plain one is accepted.
+  /// A name in whose last label are digits alone is an IPv4 address to most who resolve it, in one
+  /// of several spellings (`127.1`, `010.0.0.1`): only the plain one is accepted.
   private static func kindOfName(
     _ host: Span<UInt8>, lastLabel: Int
   ) throws(Fault) -> Kind {

@@ -25,7 +25,8 @@ package enum Base64URL {
 
 /// Base64 with its first alphabet, padded (RFC 4648 §4): Basic credentials, PEM, WebSocket keys.
 package enum Base64 {
-  /// The bytes, or nil unless `text` is their one spelling: padded, no whitespace, unused bits zero.
+  /// The bytes, or nil unless `text` is their one spelling: padded, no whitespace, unused bits
+  /// zero.
   package static func decode(_ text: Span<UInt8>) -> [UInt8]? {
     guard text.count.isMultiple(of: 4) else { return nil }
     var end = text.count

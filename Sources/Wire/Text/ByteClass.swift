@@ -35,9 +35,9 @@ package enum ByteClass {
   /// SP or HTAB: the only optional whitespace there is (RFC 9110 §5.6.3).
   package static func isBlank(_ byte: UInt8) -> Bool { byte == 0x20 || byte == 0x09 }
 
-  /// For each byte: 0 when it is no `tchar`, else the byte as field names are compared here, without
-  /// case and with `_` as `-` (RFC 9110 §5.1; CGI and its heirs take the two for one letter, so a
-  /// `X_Tenant` would pass for the `X-Tenant` that the gateway sets).
+  /// For each byte: 0 when it is no `tchar`, else the byte as field names are compared here,
+  /// without case and with `_` as `-` (RFC 9110 §5.1; CGI and its heirs take the two for one
+  /// letter, so a `X_Tenant` would pass for the `X-Tenant` that the gateway sets).
   ///
   /// A literal and not a computed table: the compiler puts it in the binary, and no `once` is asked
   /// before each use. `ByteClassTests` computes it anew.

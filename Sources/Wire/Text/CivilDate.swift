@@ -11,8 +11,8 @@ package struct CivilDate: Sendable, Equatable {
   /// 0 is Sunday.
   package let weekday: Int
 
-  /// Years 1 to 9999 in seconds since 1970; what is beyond is taken for the nearest of them, because
-  /// neither HTTP's nor RFC 3339's dates have five digits for a year.
+  /// Years 1 to 9999 in seconds since 1970; what is beyond is taken for the nearest of them,
+  /// because neither HTTP's nor RFC 3339's dates have five digits for a year.
   private static let secondsRange: ClosedRange<Int64> = -62_135_596_800...253_402_300_799
 
   /// The moment `epochSeconds` after 1970 began.

@@ -40,8 +40,8 @@ package enum FormEncoding {
     return encoded
   }
 
-  /// The pairs in order, duplicates included; a pair without `=` has an empty value, and empty pairs
-  /// are skipped. Nil when an escape is none, or when there are more than `pairsMax`.
+  /// The pairs in order, duplicates included; a pair without `=` has an empty value, and empty
+  /// pairs are skipped. Nil when an escape is none, or when there are more than `pairsMax`.
   package static func parse(
     _ text: Span<UInt8>, pairsMax: Int = 1024
   ) -> [(name: [UInt8], value: [UInt8])]? {

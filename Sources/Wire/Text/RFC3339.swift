@@ -48,7 +48,8 @@ package enum RFC3339 {
     target.append(UInt8(ascii: separator))
   }
 
-  /// `count` digits at `start`, and what must stand behind them. `t` and `z` are as good as `T`, `Z`.
+  /// `count` digits at `start`, and what must stand behind them. `t` and `z` are as good as `T`,
+  /// `Z`.
   private static func number(
     _ text: Span<UInt8>, _ start: Int, _ count: Int, _ separator: Unicode.Scalar?
   ) -> Int? {

@@ -1,3 +1,4 @@
+import Glibc
 package import Reactor
 
 /// A worker's thread in a test: an actor whose executor is an event loop.
@@ -22,6 +23,8 @@ package actor Stage {
   package static func run<Result: Sendable>(
     _ body: @escaping @Sendable (isolated Stage) async throws -> Result
   ) async throws -> Result {
+    // As the product does: OpenSSL writes without a flag against it.
+    signal(SIGPIPE, SIG_IGN)
     let loop = try EventLoop()
     let stage = Stage(loop)
     let thread = try WorkerThread.start("stage") { loop.run() }
