@@ -156,7 +156,15 @@ package final class ServerConnection {
 
   /// Reads more of the request's content behind what is there.
   package func readContent() -> Transfer {
-    readMore(upTo: received.capacity)
+    // The head stays in front: where it all but fills the buffer, content would come a byte at a
+    // time, or never.
+    if received.room < Self.contentRoomMin {
+      received.compact()
+      if received.room < Self.contentRoomMin {
+        received = buffers.grown(received, toAtLeast: received.count + BufferPool.bufferBytes)
+      }
+    }
+    return readMore(upTo: received.capacity)
   }
 
   private func readMore(upTo bytesMax: Int) -> Transfer {
@@ -246,10 +254,12 @@ package final class ServerConnection {
 
   /// Reads the rest of the request's content and drops it, so that the connection can be kept.
   ///
-  /// - Returns: false when there is more than `bytesMax`, or it does not come.
-  package func dropContent(bytesMax: UInt64, stallMs: Int64) async -> Bool {
+  /// - Returns: false when there is more than `bytesMax`, or it does not come within the time: that
+  ///   is for all of it, or a byte now and then would hold the connection for hours.
+  package func dropContent(bytesMax: UInt64, withinMs: Int64) async -> Bool {
     let sink = buffers.take()
     defer { buffers.give(sink) }
+    let untilMs = waiter.loop.nowMs + withinMs
     let startCount = content.byteCount
     while content.byteCount - startCount <= bytesMax {
       let progress: BodyFlow.Progress
@@ -266,7 +276,7 @@ package final class ServerConnection {
         switch readContent() {
         case .bytes: continue
         case .wouldBlock:
-          let isSignalled = await waiter.wait(untilMs: waiter.loop.nowMs + stallMs)
+          let isSignalled = await waiter.wait(untilMs: untilMs)
           if !isSignalled { return false }
         case .ended, .failed: return false
         }
@@ -296,7 +306,8 @@ package final class ServerConnection {
     while dropped < Self.lingerBytesMax {
       received.removeAll()
       if received.capacity == 0 { received = buffers.take() }
-      switch stream.read(into: received) {
+      // From the socket itself: the TLS session has said goodbye and reads no more.
+      switch stream.socket.read(into: received) {
       case .bytes(let count): dropped += count
       case .wouldBlock:
         releaseReceived()
@@ -322,4 +333,6 @@ package final class ServerConnection {
   private static let parkAfterMs: Int64 = 200
   private static let lingerMs: Int64 = 2_000
   private static let lingerBytesMax = 1 << 20
+  /// Content is read in pieces of this size at least.
+  private static let contentRoomMin = 4 << 10
 }

@@ -195,7 +195,7 @@ extension Engine {
     }
     if !connection.closesAfterAnswer, !connection.content.isDone {
       let isDropped = await connection.dropContent(
-        bytesMax: Limits.dropContentBytesMax, stallMs: bodyTimeoutMs)
+        bytesMax: Limits.dropContentBytesMax, withinMs: bodyTimeoutMs)
       if !isDropped { connection.closesAfterAnswer = true }
     }
   }
