@@ -28,6 +28,10 @@ enum CommandLineTool {
   static func run(_ arguments: [String]) -> Int32 {
     let rest = Array(arguments.dropFirst())
     let status: ExitStatus
+    if rest.contains("--help") || rest.contains("-h") {
+      Output.line(usage, terminator: "")
+      return ExitStatus.well.rawValue
+    }
     switch arguments.first {
     case "run": status = RunCommand.run(rest)
     case "check": status = CheckCommand.run(rest)
