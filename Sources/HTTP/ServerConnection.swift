@@ -83,6 +83,12 @@ package final class ServerConnection {
     stream.waiter = waiter
   }
 
+  // A task that ends early must not take buffers with it.
+  deinit {
+    buffers.give(outbound)
+    buffers.give(received)
+  }
+
   /// Waits for the next request's head.
   package func nextRequest() async -> Arrival {
     if idleUntilMs == nil { finishRequest() }
@@ -336,14 +342,8 @@ package final class ServerConnection {
 
   /// Callers in a hurry send their next request sooner; what idles longer gives its task back.
   private static let parkAfterMs: Int64 = 200
-
+  /// Content is read in pieces of this size at least.
   private static let contentRoomMin = 4 << 10
-
-  deinit {
-    buffers.give(outbound)
-    buffers.give(received)
-  }
-
   private static let lingerMs: Int64 = 2_000
   private static let lingerBytesMax = 1 << 20
 }

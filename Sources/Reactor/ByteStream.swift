@@ -17,7 +17,7 @@ package final class ByteStream {
   }
 
   /// Whether a read may give something without waiting.
-  package var canRead: Bool { socket.canRead }
+  package var canRead: Bool { socket.canRead || tls?.mayHold ?? false }
 
   /// Reads what there is into the buffer's room, which must not be empty.
   package func read(into buffer: Buffer) -> Transfer {

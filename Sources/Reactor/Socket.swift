@@ -79,8 +79,6 @@ package final class Socket {
 
   func markDrained() { canRead = false }
 
-  func markReadable() { canRead = true }
-
   func markFull() { canWrite = false }
 
   /// Reads what there is into the buffer's room.
@@ -88,11 +86,25 @@ package final class Socket {
     if !canRead { return .wouldBlock }
     let target = unsafe buffer.writable
     precondition(unsafe !target.isEmpty, "a read needs room")
+    let transfer = unsafe receive(into: target)
+    if case .bytes(let count) = transfer { buffer.commit(count) }
+    return transfer
+  }
+
+  /// Writes what the buffer holds and consumes what was taken.
+  package func write(from buffer: Buffer) -> Transfer {
+    let transfer = unsafe send(buffer.readableBytes)
+    if case .bytes(let count) = transfer { buffer.consume(count) }
+    return transfer
+  }
+
+  /// Reads into memory, which must not be empty.
+  func receive(into target: UnsafeMutableRawBufferPointer) -> Transfer {
+    if !canRead { return .wouldBlock }
     while true {
       let count = unsafe clinux_receive(raw, target.baseAddress, target.count)
       if count > 0 {
-        buffer.commit(count)
-        if count < buffer.room + count, !hasPeerEnded { canRead = false }
+        if count < target.count, !hasPeerEnded { canRead = false }
         return .bytes(count)
       }
       if count == 0 { return .ended }
@@ -106,16 +118,12 @@ package final class Socket {
     }
   }
 
-  /// Writes what the buffer holds and consumes what was taken.
-  package func write(from buffer: Buffer) -> Transfer {
+  /// Writes memory.
+  func send(_ source: UnsafeRawBufferPointer) -> Transfer {
     if !canWrite { return .wouldBlock }
-    let source = unsafe buffer.readableBytes
     while true {
       let count = unsafe clinux_send(raw, source.baseAddress, source.count)
-      if count >= 0 {
-        buffer.consume(count)
-        return .bytes(count)
-      }
+      if count >= 0 { return .bytes(count) }
       switch errno {
       case EINTR: continue
       case EAGAIN:

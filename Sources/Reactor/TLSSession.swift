@@ -13,6 +13,8 @@ import Glibc
   private var isBroken = false
   private var isHandshakeDone = false
   private var readNeedsWrite = false
+  /// Whether OpenSSL may hold bytes that were read ahead: until a read has said that it wants more.
+  private(set) var mayHold = false
 
   /// The server's side of a connection just accepted.
   package init?(server: TLSServerContext, over socket: Socket) {
@@ -20,20 +22,30 @@ import Glibc
       TLSErrorQueue.clear()
       return nil
     }
+    guard let bio = unsafe SocketBIO.make(over: socket) else {
+      unsafe SSL_free(session)
+      TLSErrorQueue.clear()
+      return nil
+    }
     unsafe self.session = session
     self.socket = socket
     self.server = server
-    _ = unsafe SSL_set_fd(session, socket.raw)
+    unsafe SSL_set_bio(session, bio, bio)
     unsafe SSL_set_accept_state(session)
   }
 
   /// The client's side, accepting only a certificate for `name`.
   package init?(client: TLSClientContext, name: String, over socket: Socket) {
     guard let session = unsafe client.makeSession(name: name) else { return nil }
+    guard let bio = unsafe SocketBIO.make(over: socket) else {
+      unsafe SSL_free(session)
+      TLSErrorQueue.clear()
+      return nil
+    }
     unsafe self.session = session
     self.socket = socket
     server = nil
-    _ = unsafe SSL_set_fd(session, socket.raw)
+    unsafe SSL_set_bio(session, bio, bio)
     unsafe SSL_set_connect_state(session)
   }
 
@@ -52,9 +64,8 @@ import Glibc
     let result = unsafe SSL_do_handshake(session)
     if result == 1 {
       isHandshakeDone = true
-      // With read-ahead OpenSSL may hold what came behind the handshake's last message, and no event
-      // will tell of it.
-      socket.markReadable()
+      // What came behind the handshake's last message was read with it, and no event will tell.
+      mayHold = true
       return .done
     }
     switch verdict(on: result, ofRead: true) {
@@ -66,13 +77,14 @@ import Glibc
 
   func read(into buffer: Buffer) -> Transfer {
     if isBroken { return .failed(.truncated) }
-    if !socket.canRead, !(readNeedsWrite && socket.canWrite) { return .wouldBlock }
+    if !socket.canRead, !mayHold, !(readNeedsWrite && socket.canWrite) { return .wouldBlock }
     readNeedsWrite = false
     TLSErrorQueue.clear()
     let target = unsafe buffer.writable
     var count = 0
     let result = unsafe SSL_read_ex(session, target.baseAddress, target.count, &count)
     if result == 1 {
+      mayHold = true
       buffer.commit(count)
       return .bytes(count)
     }
@@ -99,7 +111,7 @@ import Glibc
   /// is no data, such as tickets.
   func isQuiet() -> Bool {
     if isBroken { return false }
-    if !socket.canRead { return true }
+    if !socket.canRead, !mayHold { return true }
     TLSErrorQueue.clear()
     var byte: UInt8 = 0
     var count = 0
@@ -129,10 +141,10 @@ import Glibc
     let systemCode = errno
     switch code {
     case SSL_ERROR_WANT_READ:
-      socket.markDrained()
+      // The socket knows that it is empty: it has just said so.
+      if isRead { mayHold = false }
       return .wouldBlock
     case SSL_ERROR_WANT_WRITE:
-      socket.markFull()
       readNeedsWrite = isRead
       return .wouldBlock
     case SSL_ERROR_ZERO_RETURN:

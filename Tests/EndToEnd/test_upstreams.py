@@ -27,11 +27,21 @@ def gateway(world, servers):
         "all-down": {"servers": [down, f"http://127.0.0.1:{free_port()}"]},
         "two": {"servers": urls[:2], "balance": "round-robin"},
         "few": {"servers": [urls[0]], "idleConnections": 1},
+        # Of its own, for what other tests send again is counted for theirs.
+        "pair": {"servers": urls[:2], "balance": "round-robin"},
     }
     routes = [world.route(f"/{name}/*", forward={"to": name}) for name in upstreams]
     routes.append(world.route("/once/*", forward={"to": "two", "retries": 0}))
     with world.gateway(world.routes(*routes, upstreams=upstreams, workers=1)) as gateway:
         yield gateway
+
+
+def well_used(world, gateway, person):
+    """Enough traffic that sending again is within a fifth of all requests."""
+    token = world.issuer.token(person)
+    with Connection(gateway.port) as connection:
+        for _ in range(30):
+            assert connection.request("GET", "/turns/plain", person, token).status == 200
 
 
 def counts(servers, path):
@@ -83,6 +93,7 @@ def test_when_none_takes_a_connection_it_is_unavailable(world, gateway, person):
 
 @pytest.mark.parametrize("status", [502, 503, 504])
 def test_a_failing_answer_is_asked_of_another_server(world, gateway, servers, person, status):
+    well_used(world, gateway, person)
     path = f"/two/{status}"
     servers[0].on(path, lambda exchange: exchange.answer(status, b"sorry", reason="Sorry"))
     token = world.issuer.token(person)
@@ -109,11 +120,27 @@ def test_a_post_that_failed_is_not_asked_of_another_server(world, gateway, serve
 
 
 def test_each_server_is_asked_once_and_no_more(world, gateway, servers, person):
+    well_used(world, gateway, person)
     for server in servers[:2]:
-        server.on("/two/both", lambda exchange: exchange.answer(503, b"sorry", reason="Sorry"))
-    answer = world.ask(gateway, "GET", "/two/both", person)
+        server.on("/pair/both", lambda exchange: exchange.answer(503, b"sorry", reason="Sorry"))
+    answer = world.ask(gateway, "GET", "/pair/both", person)
     assert (answer.status, answer.body) == (503, b"sorry")
-    assert counts(servers, "/two/both")[:2] == [1, 1]
+    assert counts(servers, "/pair/both")[:2] == [1, 1]
+
+
+def test_sending_again_is_bounded_by_a_budget(world, servers, person):
+    """When every answer fails, a fifth of the requests and a few more are sent again, not all."""
+    for server in servers[:2]:
+        server.on("/budget", lambda exchange: exchange.answer(503, b"sorry", reason="Sorry"))
+    upstreams = {"two": {"servers": [server.url for server in servers[:2]]}}
+    routes = world.routes(
+        world.route("/budget", forward={"to": "two"}), upstreams=upstreams, workers=1
+    )
+    with world.gateway(routes) as gateway, Connection(gateway.port) as connection:
+        token = world.issuer.token(person)
+        for _ in range(300):
+            assert connection.request("GET", "/budget", person, token).status == 503
+    assert 300 < sum(counts(servers, "/budget")) <= 300 * 1.2 + 60
 
 
 def test_a_route_may_forbid_sending_again(world, gateway, servers, person):

@@ -169,8 +169,8 @@ import Wire
     #expect(try end("1780000060", nil) == nowMs + 60_000)
     #expect(try end(nil, "300") == nowMs + 300_000)
     #expect(try end(nil, nil) == nil)
-    #expect(try end("1779999980", "300") == nowMs - 20_000)
-    for exp in ["1779999970", "0", "\"1780000900\"", "null"] {
+    #expect(try end("1780000001", "300") == nowMs + 1_000)
+    for exp in ["1780000000", "1779999970", "0", "\"1780000900\"", "null"] {
       let body = good(["access_token": try jwt(["exp": exp])])
       #expect(reason(judge(200, body)) == .unverified, "\(exp)")
     }

@@ -25,10 +25,18 @@ final class KnownToken {
   /// What all workers share; for what is rare.
   let verified: VerifiedToken
 
-  /// Tokens issued for it, by target; a few, the oldest gives way.
-  private var issued: [(target: Int, token: [UInt8], endsAtMs: Int64)] = []
+  /// The token issued last, in the object itself: most callers want one service.
+  private var recent: Issued?
+  /// Those issued for other targets; a few, the oldest gives way.
+  private var others: [Issued] = []
   private var nextVictim = 0
-  private static let issuedMax = 8
+  private static let othersMax = 7
+
+  private struct Issued {
+    let target: Int
+    let token: [UInt8]
+    let endsAtMs: Int64
+  }
 
   init(
     _ verified: VerifiedToken, digest: SHA256Digest, issuer: Int, keysGeneration: UInt64,
@@ -56,7 +64,8 @@ final class KnownToken {
 
   /// The token issued for `target`, while it may be used.
   func issuedToken(for target: Int, atMs nowMs: Int64) -> [UInt8]? {
-    for entry in issued where entry.target == target {
+    if let recent, recent.target == target { return recent.endsAtMs > nowMs ? recent.token : nil }
+    for entry in others where entry.target == target {
       return entry.endsAtMs > nowMs ? entry.token : nil
     }
     return nil
@@ -64,15 +73,16 @@ final class KnownToken {
 
   /// Keeps a token issued for `target`.
   func keep(_ token: [UInt8], for target: Int, untilMs endsAtMs: Int64) {
-    let entry = (target, token, endsAtMs)
-    if let index = issued.firstIndex(where: { $0.target == target }) {
-      issued[index] = entry
-    } else if issued.count < Self.issuedMax {
-      issued.append(entry)
-    } else {
-      issued[nextVictim] = entry
-      nextVictim = (nextVictim + 1) % Self.issuedMax
+    others.removeAll { $0.target == target }
+    if let recent, recent.target != target {
+      if others.count < Self.othersMax {
+        others.append(recent)
+      } else {
+        others[nextVictim] = recent
+        nextVictim = (nextVictim + 1) % Self.othersMax
+      }
     }
+    recent = Issued(target: target, token: token, endsAtMs: endsAtMs)
   }
 
   private static func json(_ text: UTF8Text) -> [UInt8] {
@@ -122,37 +132,58 @@ enum LoggedClaims {
 }
 
 /// One worker's tokens: a small set-associative table, so that a token known here costs one look
-/// and nothing shared.
+/// and nothing shared. The first words of a set's digests share a cache line.
 final class WorkerTokens {
-  private var sets: [[KnownToken]]
+  private var tags: [UInt64]
+  private var entries: [KnownToken?]
   private var victims: [UInt8]
   private let mask: UInt64
 
+  private static let ways = Limits.workerTokenWays
+
   init() {
-    let count = Limits.workerTokens / Limits.workerTokenWays
-    sets = [[KnownToken]](repeating: [], count: count)
-    victims = [UInt8](repeating: 0, count: count)
-    mask = UInt64(count - 1)
+    let sets = Limits.workerTokens / Self.ways
+    tags = [UInt64](repeating: 0, count: Limits.workerTokens)
+    entries = [KnownToken?](repeating: nil, count: Limits.workerTokens)
+    victims = [UInt8](repeating: 0, count: sets)
+    mask = UInt64(sets - 1)
   }
 
   subscript(digest: SHA256Digest) -> KnownToken? {
-    for token in sets[Int(digest.words.0 & mask)] where token.digest == digest { return token }
+    let start = first(of: digest)
+    for index in start..<(start + Self.ways) where tags[index] == digest.words.0 {
+      if let token = entries[index], token.digest == digest { return token }
+    }
     return nil
   }
 
   func insert(_ token: KnownToken) {
-    let index = Int(token.digest.words.0 & mask)
-    if let old = sets[index].firstIndex(where: { $0.digest == token.digest }) {
-      sets[index][old] = token
-    } else if sets[index].count < Limits.workerTokenWays {
-      sets[index].append(token)
+    let start = first(of: token.digest)
+    let places = start..<(start + Self.ways)
+    let place: Int
+    if let same = places.first(where: { entries[$0]?.digest == token.digest }) {
+      place = same
+    } else if let empty = places.first(where: { entries[$0] == nil }) {
+      place = empty
     } else {
-      sets[index][Int(victims[index])] = token
-      victims[index] = (victims[index] + 1) % UInt8(Limits.workerTokenWays)
+      let set = start / Self.ways
+      place = start + Int(victims[set])
+      victims[set] = (victims[set] + 1) % UInt8(Self.ways)
     }
+    tags[place] = token.digest.words.0
+    entries[place] = token
   }
 
   func remove(_ digest: SHA256Digest) {
-    sets[Int(digest.words.0 & mask)].removeAll { $0.digest == digest }
+    let start = first(of: digest)
+    for index in start..<(start + Self.ways) where entries[index]?.digest == digest {
+      entries[index] = nil
+      tags[index] = 0
+    }
+  }
+
+  private func first(of digest: SHA256Digest) -> Int {
+    // Another word than the tag, so that the tag tells a set's entries apart.
+    Int(digest.words.1 & mask) * Self.ways
   }
 }

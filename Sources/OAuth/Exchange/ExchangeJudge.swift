@@ -133,13 +133,12 @@ package struct ExchangeJudge: Sendable {
         guard let end = NumericDate.milliseconds(exp) else {
           throw ExchangeRefusal(.unverified, note: "the issued token's exp is no number")
         }
+        // RFC 7519 §4.1.4: on or after its end it must not be accepted: no service can use it.
+        guard end > nowMs else {
+          throw ExchangeRefusal(.unverified, note: "the issued token has expired already")
+        }
         endsAtMs = min(endsAtMs ?? end, end)
       }
-    }
-    // RFC 7519 §4.1.4: on or after its end it must not be accepted, so it is of no use to a
-    // service.
-    if let endsAtMs, endsAtMs <= nowMs {
-      throw ExchangeRefusal(.unverified, note: "the issued token has expired already")
     }
     return IssuedToken(token, endsAtMs: endsAtMs)
   }
