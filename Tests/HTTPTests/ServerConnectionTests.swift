@@ -79,7 +79,7 @@ struct ServerConnectionTests {
 
   @Test func `takes requests sent one behind the other in one piece`() async throws {
     try await Stage.run { stage in
-      let (socket, peer) = try Peer.pair(on: stage.loop)
+      let (socket, peer) = try FarEnd.pair(on: stage.loop)
       let connection = ServerConnection.make(socket, stage)
       try peer.send(
         "GET /a HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -99,7 +99,7 @@ struct ServerConnectionTests {
 
   @Test func `takes a head that comes a byte at a time`() async throws {
     try await Stage.run { stage in
-      let (socket, peer) = try Peer.pair(on: stage.loop)
+      let (socket, peer) = try FarEnd.pair(on: stage.loop)
       let connection = ServerConnection.make(socket, stage)
       let thread = try WorkerThread.start("sender") {
         for _ in 0..<2 {
@@ -134,7 +134,7 @@ struct ServerConnectionTests {
     try await Stage.run { stage in
       for pipelined in [false, true] {
         for (extraLine, extraHead) in [(0, 0), (1, 0), (0, 1)] {
-          let (socket, peer) = try Peer.pair(on: stage.loop)
+          let (socket, peer) = try FarEnd.pair(on: stage.loop)
           let connection = ServerConnection.make(
             socket, stage, limits: .test(line: line, head: head))
           let before = pipelined ? "GET /first HTTP/1.1\r\nHost: x\r\n\r\n" : ""
@@ -167,7 +167,7 @@ struct ServerConnectionTests {
       let size = BufferPool.bufferBytes
       let content = String(repeating: "content ", count: 2_000)
       for total in [size - 4_097, size - 1, size, size + 1, 40_000, 40_962] {
-        let (socket, peer) = try Peer.pair(on: stage.loop)
+        let (socket, peer) = try FarEnd.pair(on: stage.loop)
         let connection = ServerConnection.make(socket, stage)
         let text = Self.request(line: 8_192, fields: total - 8_194, content: content)
         let split = text.utf8.count - content.utf8.count
@@ -192,7 +192,7 @@ struct ServerConnectionTests {
   ])
   func `says what can't be served`(_ text: String, _ note: String) async throws {
     try await Stage.run { stage in
-      let (socket, peer) = try Peer.pair(on: stage.loop)
+      let (socket, peer) = try FarEnd.pair(on: stage.loop)
       let connection = ServerConnection.make(socket, stage)
       try peer.send(text)
       guard case .faulty(.malformed) = await connection.next() else {
@@ -204,7 +204,7 @@ struct ServerConnectionTests {
 
   @Test func `a connection that says nothing ends`() async throws {
     try await Stage.run { stage in
-      let (socket, peer) = try Peer.pair(on: stage.loop)
+      let (socket, peer) = try FarEnd.pair(on: stage.loop)
       let connection = ServerConnection.make(socket, stage, limits: .test(headerMs: 20))
       #expect(await connection.next() == .finished)
       connection.finish()
@@ -214,7 +214,7 @@ struct ServerConnectionTests {
 
   @Test func `a connection that idles after a request ends after the idle time`() async throws {
     try await Stage.run { stage in
-      let (socket, peer) = try Peer.pair(on: stage.loop)
+      let (socket, peer) = try FarEnd.pair(on: stage.loop)
       let connection = ServerConnection.make(socket, stage, limits: .test(idleMs: 20))
       try peer.send("GET /a HTTP/1.1\r\nHost: x\r\n\r\n")
       #expect(await connection.next() == .request("/a"))
@@ -231,7 +231,7 @@ struct ServerConnectionTests {
   {
     try await Stage.run { stage in
       for ending in ["request", "end", "drain", "time"] {
-        let (socket, peer) = try Peer.pair(on: stage.loop)
+        let (socket, peer) = try FarEnd.pair(on: stage.loop)
         let connection = ServerConnection.make(
           socket, stage, limits: .test(idleMs: ending == "time" ? 400 : Stage.patienceMs))
         try peer.send("GET /a HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -260,7 +260,7 @@ struct ServerConnectionTests {
 
   @Test func `a head that was begun and not finished is too slow`() async throws {
     try await Stage.run { stage in
-      let (socket, peer) = try Peer.pair(on: stage.loop)
+      let (socket, peer) = try FarEnd.pair(on: stage.loop)
       let connection = ServerConnection.make(socket, stage, limits: .test(headerMs: 30))
       try peer.send("GET / HT")
       // More of it renews nothing.
@@ -272,7 +272,7 @@ struct ServerConnectionTests {
 
   @Test func `a connection that ends inside a head is finished`() async throws {
     try await Stage.run { stage in
-      let (socket, peer) = try Peer.pair(on: stage.loop)
+      let (socket, peer) = try FarEnd.pair(on: stage.loop)
       let connection = ServerConnection.make(socket, stage)
       try peer.send("GET / HT")
       peer.endSending()
@@ -282,7 +282,7 @@ struct ServerConnectionTests {
 
   @Test func `a request and the end of the stream in one piece is a request`() async throws {
     try await Stage.run { stage in
-      let (socket, peer) = try Peer.pair(on: stage.loop)
+      let (socket, peer) = try FarEnd.pair(on: stage.loop)
       let connection = ServerConnection.make(socket, stage)
       try peer.send("GET /last HTTP/1.1\r\nHost: x\r\n\r\n")
       peer.endSending()
@@ -293,7 +293,7 @@ struct ServerConnectionTests {
 
   @Test func `draining ends an idle connection at once`() async throws {
     try await Stage.run { stage in
-      let (socket, peer) = try Peer.pair(on: stage.loop)
+      let (socket, peer) = try FarEnd.pair(on: stage.loop)
       let connection = ServerConnection.make(socket, stage)
       try peer.send("GET /a HTTP/1.1\r\nHost: x\r\n\r\n")
       #expect(await connection.next() == .request("/a"))
@@ -306,7 +306,7 @@ struct ServerConnectionTests {
   @Test func `draining wakes a connection that waits, and lets a begun head come`() async throws {
     try await Stage.run { stage in
       for begun in [false, true] {
-        let (socket, peer) = try Peer.pair(on: stage.loop)
+        let (socket, peer) = try FarEnd.pair(on: stage.loop)
         let connection = ServerConnection.make(socket, stage)
         if begun { try peer.send("GET /late HTTP/1.1\r\nHo") }
         let other = stage.makeWaiter()
@@ -324,7 +324,7 @@ struct ServerConnectionTests {
 
   @Test func `notices that the caller has gone, and keeps what it sent ahead`() async throws {
     try await Stage.run { stage in
-      let (socket, peer) = try Peer.pair(on: stage.loop)
+      let (socket, peer) = try FarEnd.pair(on: stage.loop)
       let connection = ServerConnection.make(socket, stage)
       try peer.send("GET /a HTTP/1.1\r\nHost: x\r\n\r\n")
       #expect(await connection.next() == .request("/a"))
@@ -341,7 +341,7 @@ struct ServerConnectionTests {
 
   @Test func `writes an answer to a caller that reads slowly, whole`() async throws {
     try await Stage.run { stage in
-      let (socket, peer) = try Peer.pair(on: stage.loop)
+      let (socket, peer) = try FarEnd.pair(on: stage.loop)
       let connection = ServerConnection.make(socket, stage)
       let answer = [UInt8](repeating: 7, count: 2 << 20)
       _ = connection.answerBuffer()
@@ -363,7 +363,7 @@ struct ServerConnectionTests {
 
   @Test func `gives up an answer that nobody reads, also when bytes keep coming`() async throws {
     try await Stage.run { stage in
-      let (socket, peer) = try Peer.pair(on: stage.loop)
+      let (socket, peer) = try FarEnd.pair(on: stage.loop)
       let connection = ServerConnection.make(socket, stage)
       connection.growAnswerBuffer(toAtLeast: 2 << 20)
         .append([UInt8](repeating: 7, count: 2 << 20))
@@ -382,7 +382,7 @@ struct ServerConnectionTests {
     _ sent: Int, _ bytesMax: Int, _ isDropped: Bool
   ) async throws {
     try await Stage.run { stage in
-      let (socket, peer) = try Peer.pair(on: stage.loop)
+      let (socket, peer) = try FarEnd.pair(on: stage.loop)
       let connection = ServerConnection.make(socket, stage)
       let thread = try WorkerThread.start("sender") {
         try? peer.send(
@@ -403,7 +403,7 @@ struct ServerConnectionTests {
 
   @Test func `closes so that the caller gets the whole answer`() async throws {
     try await Stage.run { stage in
-      let (socket, peer) = try Peer.pair(on: stage.loop)
+      let (socket, peer) = try FarEnd.pair(on: stage.loop)
       let connection = ServerConnection.make(socket, stage)
       connection.answerBuffer().append("an answer")
       #expect(await connection.flushAll(stallMs: Stage.patienceMs))
@@ -431,7 +431,7 @@ struct ServerConnectionTests {
       tickets: TicketKeys())
     let client = try TLSClientContext(authorities: chain)
     try await Stage.run { stage in
-      let (one, other) = try Peer.twoOfOurs(on: stage.loop)
+      let (one, other) = try FarEnd.twoOfOurs(on: stage.loop)
       let callerWaiter = stage.makeWaiter()
       let waiter = stage.makeWaiter()
       let callerSession = try #require(TLSSession(client: client, name: "a.test", over: one))
@@ -484,7 +484,7 @@ struct ServerConnectionTests {
       let marked = buffers.take()
       buffers.give(marked)
       do {
-        let (socket, peer) = try Peer.pair(on: stage.loop)
+        let (socket, peer) = try FarEnd.pair(on: stage.loop)
         let connection = ServerConnection.make(socket, stage, buffers: buffers)
         try peer.send("GET /a HTTP/1.1\r\nHost: x\r\n\r\n")
         #expect(await connection.next() == .request("/a"))
@@ -506,7 +506,7 @@ private final class Drainer {
 
   init(_ connection: ServerConnection) { self.connection = connection }
 
-  func start(on stage: isolated Stage, _ peer: Peer?) {
+  func start(on stage: isolated Stage, _ peer: FarEnd?) {
     let connection = connection
     let waiter = stage.makeWaiter()
     waiter.signal()

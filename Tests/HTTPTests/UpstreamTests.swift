@@ -435,7 +435,7 @@ struct UpstreamConnectionTests {
     let text = "HTTP/1.1 103 Hints\r\nLink: a\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
     try await Stage.run { stage in
       for cut in 1..<text.utf8.count {
-        let (socket, peer) = try Peer.pair(on: stage.loop)
+        let (socket, peer) = try FarEnd.pair(on: stage.loop)
         let connection = make(socket)
         let bytes = Array(text.utf8)
         try peer.send(Array(bytes[..<cut]))
@@ -468,7 +468,7 @@ struct UpstreamConnectionTests {
   @Test func `tells an end before any byte from one behind some`() async throws {
     try await Stage.run { stage in
       for text in ["", "HTTP/1.1 200"] {
-        let (socket, peer) = try Peer.pair(on: stage.loop)
+        let (socket, peer) = try FarEnd.pair(on: stage.loop)
         let connection = make(socket)
         try peer.send(text)
         peer.endSending()
@@ -483,7 +483,7 @@ struct UpstreamConnectionTests {
 
   @Test func `what is left over forbids another request`() async throws {
     try await Stage.run { stage in
-      let (socket, peer) = try Peer.pair(on: stage.loop)
+      let (socket, peer) = try FarEnd.pair(on: stage.loop)
       let connection = make(socket)
       try peer.send("HTTP/1.1 204 No Content\r\n\r\nmore")
       guard case .complete = try await receive(connection, stage) else { throw Impatience("head") }
@@ -496,7 +496,7 @@ struct UpstreamConnectionTests {
 
   @Test func `notes whether a byte was written`() async throws {
     try await Stage.run { stage in
-      let (socket, peer) = try Peer.pair(on: stage.loop)
+      let (socket, peer) = try FarEnd.pair(on: stage.loop)
       let connection = make(socket)
       connection.requestBuffer().append("GET")
       #expect(!connection.hasWritten)

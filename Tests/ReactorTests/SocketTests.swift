@@ -21,7 +21,7 @@ extension Socket {
 struct SocketTests {
   @Test func `a read that took all there was marks the socket drained`() async throws {
     try await Stage.run { stage in
-      let (socket, peer) = try Peer.pair(on: stage.loop)
+      let (socket, peer) = try FarEnd.pair(on: stage.loop)
       let waiter = stage.makeWaiter()
       let buffer = Buffer(capacity: 8)
       try peer.send("hello")
@@ -37,7 +37,7 @@ struct SocketTests {
 
   @Test func `a read that filled its room leaves the socket readable`() async throws {
     try await Stage.run { stage in
-      let (socket, peer) = try Peer.pair(on: stage.loop)
+      let (socket, peer) = try FarEnd.pair(on: stage.loop)
       try peer.send("hello world")
       let buffer = Buffer(capacity: 5)
       #expect(socket.read(into: buffer) == .bytes(5))
@@ -53,7 +53,7 @@ struct SocketTests {
   @Test func `nothing lost when bytes and the end come with one event`() async throws {
     for before in [false, true] {
       try await Stage.run { stage in
-        let (socket, peer) = try Peer.pair(on: stage.loop)
+        let (socket, peer) = try FarEnd.pair(on: stage.loop)
         let waiter = stage.makeWaiter()
         let buffer = Buffer(capacity: 100)
         if before { #expect(socket.read(into: buffer) == .wouldBlock) }
@@ -73,7 +73,7 @@ struct SocketTests {
 
   @Test func `a full socket waits until the peer reads`() async throws {
     try await Stage.run { stage in
-      let (socket, peer) = try Peer.pair(on: stage.loop)
+      let (socket, peer) = try FarEnd.pair(on: stage.loop)
       let waiter = stage.makeWaiter()
       socket.waiter = waiter
       let buffer = Buffer(capacity: 4 << 20)
@@ -103,7 +103,7 @@ struct SocketTests {
 
   @Test func `writing to nobody is a failure and no signal`() async throws {
     try await Stage.run { stage in
-      let (socket, peer) = try Peer.pair(on: stage.loop)
+      let (socket, peer) = try FarEnd.pair(on: stage.loop)
       peer.end()
       let buffer = Buffer("x", capacity: 1)
       #expect(socket.write(from: buffer) == .failed(.system(EPIPE)))
@@ -113,7 +113,7 @@ struct SocketTests {
 
   @Test func `an idle connection is quiet until something comes`() async throws {
     try await Stage.run { stage in
-      let (socket, peer) = try Peer.pair(on: stage.loop)
+      let (socket, peer) = try FarEnd.pair(on: stage.loop)
       let waiter = stage.makeWaiter()
       socket.waiter = waiter
       #expect(socket.isQuiet())
@@ -135,19 +135,19 @@ struct SocketTests {
     try await Stage.run { stage in
       let waiter = stage.makeWaiter()
       let other = stage.makeWaiter()
-      let (second, secondPeer) = try Peer.pair(on: stage.loop)
+      let (second, secondPeer) = try FarEnd.pair(on: stage.loop)
       second.waiter = other
       await stage.turn()
       _ = await other.wait(untilMs: stage.loop.nowMs)
       _ = second.read(into: Buffer(capacity: 1))
       #expect(!second.canRead)
       do {
-        let (first, firstPeer) = try Peer.pair(on: stage.loop)
+        let (first, firstPeer) = try FarEnd.pair(on: stage.loop)
         first.waiter = waiter
         try firstPeer.send("x")
       }
       // Its slot is the next one's.
-      let (third, thirdPeer) = try Peer.pair(on: stage.loop)
+      let (third, thirdPeer) = try FarEnd.pair(on: stage.loop)
       third.waiter = other
       _ = third.read(into: Buffer(capacity: 1))
       await stage.turn()

@@ -90,7 +90,7 @@ struct PlainClient: Sendable {
   }
 
   /// Shakes hands, reads to the end of the stream, and says what it saw.
-  func run(over peer: Peer) -> Outcome {
+  func run(over peer: FarEnd) -> Outcome {
     var outcome = Outcome()
     guard let context = unsafe SSL_CTX_new(TLS_client_method()),
       let ssl = unsafe SSL_new(context)
@@ -158,7 +158,7 @@ func serve(
   server: TLSSession.Step, certificate: Int?, version: String, client: PlainClient.Outcome
 ) {
   try await Stage.run { stage in
-    let (socket, peer) = try Peer.pair(on: stage.loop)
+    let (socket, peer) = try FarEnd.pair(on: stage.loop)
     let outcome = Latch<PlainClient.Outcome>()
     let thread = try WorkerThread.start("client") { outcome.set(client.run(over: peer)) }
     let waiter = stage.makeWaiter()

@@ -129,7 +129,7 @@ struct TLSServerTests {
       for text in [
         "GET / HTTP/1.1\r\nHost: a.test\r\n\r\n", "\u{16}\u{3}\u{1}\u{0}\u{5}hello", "x",
       ] {
-        let (socket, peer) = try Peer.pair(on: stage.loop)
+        let (socket, peer) = try FarEnd.pair(on: stage.loop)
         let waiter = stage.makeWaiter()
         socket.waiter = waiter
         let session = try #require(TLSSession(server: context, over: socket))
@@ -207,7 +207,7 @@ struct TLSClientTests {
       Void = { _, _, _, _ in }
   ) async throws -> TLSSession.Step {
     try await Stage.run { stage in
-      let (one, other) = try Peer.twoOfOurs(on: stage.loop)
+      let (one, other) = try FarEnd.twoOfOurs(on: stage.loop)
       let waiter = stage.makeWaiter()
       one.waiter = waiter
       other.waiter = waiter

@@ -5,7 +5,7 @@ import Synchronization
 /// A server that follows a script: one closure for each connection, in order, on a thread of its
 /// own. Its port is the system's choice.
 package final class ScriptedServer: Sendable {
-  package typealias Script = @Sendable (Peer) throws -> Void
+  package typealias Script = @Sendable (FarEnd) throws -> Void
 
   package let address: SocketAddress
   private let listening: CInt
@@ -41,7 +41,7 @@ package final class ScriptedServer: Sendable {
     while true {
       let raw = Glibc.accept(listening, nil, nil)
       if raw < 0 { return }
-      let peer = Peer(adopting: raw)
+      let peer = FarEnd(adopting: raw)
       accepted.withLock { $0 += 1 }
       guard index < scripts.count else { continue }
       let script = scripts[index]

@@ -2,7 +2,7 @@ import Glibc
 package import Reactor
 
 /// The other end of a connection, played by the test: a blocking descriptor with a generous bound.
-package final class Peer: Sendable {
+package final class FarEnd: Sendable {
   package let raw: CInt
 
   package init(adopting raw: CInt) {
@@ -14,10 +14,27 @@ package final class Peer: Sendable {
 
   deinit { close(raw) }
 
+  /// A TCP connection to `address`, which is one of IPv4.
+  package static func connect(to address: SocketAddress) throws -> FarEnd {
+    let peer = FarEnd(adopting: socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0))
+    var name = sockaddr_in()
+    name.sin_family = sa_family_t(AF_INET)
+    name.sin_port = address.port.bigEndian
+    unsafe withUnsafeMutableBytes(of: &name.sin_addr) { unsafe $0.copyBytes(from: address.bytes) }
+    _ = try SystemError.check("connect") {
+      unsafe withUnsafePointer(to: &name) { pointer in
+        unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+          unsafe Glibc.connect(peer.raw, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+        }
+      }
+    }
+    return peer
+  }
+
   /// A pair of connected sockets: ours, on the loop, and the peer's.
-  package static func pair(on loop: EventLoop) throws(SystemError) -> (ours: Socket, peer: Peer) {
+  package static func pair(on loop: EventLoop) throws(SystemError) -> (ours: Socket, peer: FarEnd) {
     let ends = try makeEnds()
-    let peer = Peer(adopting: ends[1])
+    let peer = FarEnd(adopting: ends[1])
     return (try adopt(ends[0], on: loop), peer)
   }
 
