@@ -68,7 +68,8 @@ enum AnswerWriter {
     let head = upstream.head
     let received = upstream.received
     var out = connection.answerBuffer()
-    let need = head.byteCount + ownBytesMax
+    // Each line may become longer by the space behind its colon.
+    let need = head.byteCount + head.fields.count + ownBytesMax
     if out.room < need { out = connection.growAnswerBuffer(toAtLeast: out.count + need) }
     writeStatusLine(head.status, phrase: received.slice(head.reason), to: out)
     for line in head.fields where !line.isHopByHop && !dropped.contains(line.known) {
