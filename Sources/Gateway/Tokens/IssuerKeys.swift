@@ -102,12 +102,14 @@ final class IssuerKeys: Sendable {
   /// - Parameter text: for the log and for readiness.
   func endFetchFailed(_ text: String) {
     let nowMs = Self.nowMs()
-    let waiters = state.withLock { state in
+    let (waiters, hasKeys) = state.withLock { state -> ([RemoteWaiter], Bool) in
       state.ring.endFetchFailed(nowMs: nowMs)
       state.failure = text
       defer { state.waiters = [] }
-      return state.waiters
+      return (state.waiters, state.ring.hasKeys(nowMs: nowMs))
     }
+    // Keys that became too old to be believed take with them what workers verified by them.
+    if !hasKeys { generations.add(1, ordering: .acquiringAndReleasing) }
     for waiter in waiters { waiter.signal() }
   }
 
