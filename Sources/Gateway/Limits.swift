@@ -29,6 +29,12 @@ package enum Limits {
   /// Entries of a worker's own token cache, and entries searched for one token.
   static let workerTokens = 4_096
   static let workerTokenWays = 4
+  /// What one connection does before the worker's others have their turn, where it never has to
+  /// wait: requests that a caller sent ahead, and bytes of a message. A fraction of a millisecond.
+  static let requestsPerTurn = 16
+  static let bytesPerTurn = 256 << 10
+  /// Connections accepted before those that are there have their turn.
+  static let acceptsPerTurn = 64
   /// After EMFILE and the like no connection is accepted for so long.
   static let acceptPauseMs: Int64 = 100
   /// Buffers that were not needed for so long give their memory back.

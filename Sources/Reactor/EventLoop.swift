@@ -18,6 +18,8 @@ import Synchronization
 package final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable {
   /// The time of this turn on the monotonic clock, in milliseconds.
   package private(set) var nowMs: Int64
+  /// Counts the turns: while it stays the same, nobody else was looked at.
+  package private(set) var turn: UInt64 = 0
 
   private let epoll: FileDescriptor
   private let doorbell: FileDescriptor
@@ -29,6 +31,8 @@ package final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable
   private var sockets = SlotTable<Socket>()
   private var waiters = SlotTable<Waiter>()
   private var deadlines = DeadlineQueue()
+  /// Waiters of tasks that let others have their turn first.
+  private var paused: [UInt64] = []
   private var isStopped = false
 
   /// What other threads sent. `isRung` keeps a second ring from costing a system call.
@@ -70,6 +74,7 @@ package final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable
         guard let list = events.baseAddress else { return }
         let count = unsafe epoll_wait(epoll.raw, list, CInt(Self.eventsMax), timeout())
         nowMs = Clock.monotonicNs() / 1_000_000
+        turn &+= 1
         // -1 is EINTR: the signal thread has the signal, here it is a turn without events.
         var index = 0
         while index < count {
@@ -77,6 +82,7 @@ package final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable
           index += 1
         }
         endWhatIsDue()
+        wakePaused()
       }
     }
   }
@@ -101,7 +107,7 @@ package final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable
 
   /// Milliseconds epoll may sleep: none while jobs are left, else to the first deadline.
   private func timeout() -> CInt {
-    if !ready.isEmpty { return 0 }
+    if !ready.isEmpty || !paused.isEmpty { return 0 }
     guard let firstMs = deadlines.firstMs else { return -1 }
     let now = Clock.monotonicNs() / 1_000_000
     // One more than the difference: the deadline's millisecond must have passed.
@@ -142,6 +148,12 @@ package final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable
         arm(entry.token, atMs: waiter.deadlineMs)
       }
     }
+  }
+
+  private func wakePaused() {
+    if paused.isEmpty { return }
+    for token in paused { waiters[token]?.signal() }
+    paused.removeAll(keepingCapacity: true)
   }
 
   /// Starts a task on this loop; the only place in the product that does (see the type's text).
@@ -206,6 +218,9 @@ package final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable
   func register(_ waiter: Waiter) -> UInt64 { waiters.insert(waiter) }
 
   func unregisterWaiter(_ token: UInt64) { waiters.remove(token) }
+
+  /// Signals the waiter behind all that the next look at the sockets wakes.
+  func signalNextTurn(_ token: UInt64) { paused.append(token) }
 
   func arm(_ token: UInt64, atMs: Int64) {
     deadlines.insert(DeadlineQueue.Entry(atMs: atMs, token: token))

@@ -53,6 +53,16 @@
     return true
   }
 
+  /// Lets everybody else on this loop have their turn. To be called now and then by a task that may
+  /// never have to wait, because its peers are as fast as it is.
+  package func pause() async {
+    isSignalled = false
+    loop.signalNextTurn(token)
+    _ = await wait()
+    // Whoever waits next looks again: the signal may have been another one.
+    isSignalled = true
+  }
+
   /// Waits without a task: at the next signal, or at the deadline, `wake` is called once, on the
   /// loop's thread. For waits that are long and many: a task's frames are some KiB.
   package func park(untilMs deadlineMs: Int64, wake: @escaping () -> Void) {

@@ -16,6 +16,20 @@ struct EventLoopTests {
     }
   }
 
+  @Test func `a task that pauses lets the others have their turn, and loses no signal`() async throws {
+    try await Stage.run { stage in
+      let waiter = stage.makeWaiter()
+      let hasRun = Mutex(false)
+      let turn = stage.loop.turn
+      stage.loop.spawn { @Sendable in hasRun.withLock { $0 = true } }
+      waiter.signal()
+      await waiter.pause()
+      #expect(hasRun.withLock { $0 })
+      #expect(stage.loop.turn > turn)
+      #expect(await waiter.wait(untilMs: stage.loop.nowMs))
+    }
+  }
+
   @Test func `a signal goes before a deadline that has passed`() async throws {
     try await Stage.run { stage in
       let waiter = stage.makeWaiter()

@@ -113,16 +113,23 @@ actor Worker {
     socket.waiter = waiter
     acceptWaiters.append(waiter)
     var hasReported = false
+    var acceptedInTurn = 0
     while true {
       switch socket.accept(on: loop) {
       case .connection(let connection, let peer):
         hasReported = false
+        acceptedInTurn += 1
         connectionSerial += 1
         admit(connection, peer, door, serial: connectionSerial)
+        if acceptedInTurn >= Limits.acceptsPerTurn {
+          acceptedInTurn = 0
+          await waiter.pause()
+        }
       case .skipped: continue
       case .none:
         // What was queued is served before the socket closes.
         if isDraining { return }
+        acceptedInTurn = 0
         _ = await waiter.wait()
       case .exhausted(let error):
         if !hasReported { shared.report("can't accept connections: \(error)") }

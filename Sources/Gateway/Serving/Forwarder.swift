@@ -168,6 +168,8 @@ enum Forwarder {
     private var isUploadBroken = false
     /// The caller may now send its content: look for it before waiting.
     private var mustMoveUp = false
+    /// Bytes that went out since this task last let others have their turn.
+    private var bytesInTurn = 0
     /// When a byte last moved, for the timeouts between bytes.
     private var movedAtMs: Int64
     private let startedAtMs: Int64
@@ -213,6 +215,11 @@ enum Forwarder {
       while true {
         if let end = moveUp() { return end }
         if let end = moveDown() { return end }
+        if hasHadItsTurn {
+          bytesInTurn = 0
+          await connection.waiter.pause()
+          continue
+        }
         if mustMoveUp {
           mustMoveUp = false
           continue
@@ -222,9 +229,13 @@ enum Forwarder {
         }
         let untilMs = waitUntilMs()
         let isSignalled = await connection.waiter.wait(untilMs: untilMs)
+        bytesInTurn = 0
         if let end = isSignalled ? tooSlowContent() : timedOut() { return end }
       }
     }
+
+    /// Two peers that are as fast as this worker would keep it to themselves.
+    private var hasHadItsTurn: Bool { bytesInTurn >= Limits.bytesPerTurn }
 
     /// Moves the request towards the server.
     private mutating func moveUp() -> Attempt? {
@@ -232,7 +243,9 @@ enum Forwarder {
       while true {
         if !upstream.outbound.isEmpty {
           switch upstream.flush() {
-          case .bytes: movedAtMs = loop.nowMs
+          case .bytes(let count):
+            movedAtMs = loop.nowMs
+            bytesInTurn += count
           case .wouldBlock: return nil
           case .ended, .failed:
             isUploadBroken = true
@@ -241,7 +254,7 @@ enum Forwarder {
             return nil
           }
         }
-        if connection.content.isDone || !mayReadContent { return nil }
+        if connection.content.isDone || !mayReadContent || hasHadItsTurn { return nil }
         if let end = moveContent() { return end }
         if !upstream.outbound.isEmpty || connection.content.isDone { continue }
         switch connection.readContent() {
@@ -273,13 +286,16 @@ enum Forwarder {
         case .waiting, .full, .whole:
           if !connection.outbound.isEmpty {
             switch connection.flush() {
-            case .bytes: movedAtMs = loop.nowMs
+            case .bytes(let count):
+              movedAtMs = loop.nowMs
+              bytesInTurn += count
             case .wouldBlock: return nil
             case .ended, .failed: return callerGone()
             }
           }
           if case .whole = step { return .answered }
           if case .waiting = step { return nil }
+          if hasHadItsTurn { return nil }
         }
       }
     }

@@ -34,7 +34,17 @@ extension Engine {
     _ connection: ServerConnection, from listener: Listener, peer: Peer
   ) async -> Bool {
     let request = Request(connection, listener: listener, peer: peer)
+    var turn = loop.turn
+    var servedInTurn = 0
     while true {
+      // A caller that sends ahead and reads as fast would have the worker for itself.
+      if turn != loop.turn {
+        turn = loop.turn
+        servedInTurn = 0
+      } else if servedInTurn >= Limits.requestsPerTurn {
+        await connection.waiter.pause()
+      }
+      servedInTurn += 1
       let arrival = await connection.nextRequest()
       request.reset(startedNs: Clock.monotonicNs())
       switch arrival {
