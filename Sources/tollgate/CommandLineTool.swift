@@ -20,6 +20,7 @@ enum CommandLineTool {
       check [ROUTES]   say what is wrong with a routes file, and start nothing
       demo [--once]    a whole system on this machine to try it out; --once checks it and ends
       version          print the version
+      help             print this
 
     ROUTES is routes.json here, else /etc/tollgate/routes.json.
 
