@@ -35,6 +35,9 @@ package enum Limits {
   static let bytesPerTurn = 256 << 10
   /// Connections accepted before those that are there have their turn.
   static let acceptsPerTurn = 64
+  /// At the end the access log has so long to be written; with a collector that stands still the
+  /// rest of it is lost.
+  static let logEndMs: Int64 = 2_000
   /// After EMFILE and the like no connection is accepted for so long.
   static let acceptPauseMs: Int64 = 100
   /// Buffers that were not needed for so long give their memory back.

@@ -1,7 +1,10 @@
 """Attacks that one caller makes on the others, each found once and kept as a test."""
 
+import fcntl
+import os
+
 import pytest
-from harness.client import Connection, request_bytes
+from harness.client import Connection, ask, request_bytes
 
 # The buffer that a head is read into; what matters is that a head can fill it to the last byte.
 BUFFER = 32 * 1024
@@ -62,3 +65,18 @@ def test_a_caller_that_still_sends_is_not_reset_while_its_answer_is_on_its_way(
         for _ in range(10):
             connection.send(b"x" * 16384)
         assert connection.answer("POST").problem == "body_too_large"
+
+
+def test_a_log_that_nobody_reads_does_not_keep_the_process_from_ending(world):
+    """The thread that writes it was waited for, after a second signal too."""
+    path = world.folder / "log.fifo"
+    os.mkfifo(path)
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    fcntl.fcntl(reader, fcntl.F_SETPIPE_SZ, 4096)
+    try:
+        with world.gateway(world.routes(accessLog={"path": str(path)})) as gateway:
+            for _ in range(200):
+                assert ask(gateway.port, "GET", "/x").status == 401
+            # `stop` sends one SIGTERM and wants a clean end within its time.
+    finally:
+        os.close(reader)

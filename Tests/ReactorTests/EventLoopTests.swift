@@ -27,7 +27,8 @@ struct EventLoopTests {
       waiter.signal()
       await waiter.pause()
       #expect(stage.loop.turn > turn)
-      // A task may need two turns to begin.
+      // A task may need another turn to get to its own code.
+      await waiter.pause()
       await waiter.pause()
       #expect(hasRun.withLock { $0 })
       #expect(await waiter.wait(untilMs: stage.loop.nowMs))

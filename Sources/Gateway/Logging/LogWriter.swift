@@ -12,6 +12,7 @@ package final class LogWriter: Sendable {
     var droppedLines = 0
     var mustReopen = false
     var isEnding = false
+    var hasEnded = false
   }
 
   /// Four seconds of 10,000 lines of 400 bytes: a short stall costs nothing, a long one not memory.
@@ -21,6 +22,7 @@ package final class LogWriter: Sendable {
   private let path: String
   private let state = Mutex(State())
   private let work = Semaphore()
+  private let ended = Semaphore()
   /// Told of trouble with the file, at most once a minute.
   private let report: @Sendable (String) -> Void
 
@@ -63,9 +65,14 @@ package final class LogWriter: Sendable {
   }
 
   /// Ends the thread when all that was handed over is written.
-  package func end() {
+  ///
+  /// - Returns: whether it has ended within the time. Where nobody reads what it writes it never
+  ///   does, and must not be waited for.
+  package func end(withinMs: Int64) -> Bool {
     state.withLock { $0.isEnding = true }
     work.signal()
+    ended.wait(milliseconds: withinMs)
+    return state.withLock { $0.hasEnded }
   }
 
   private func open() throws(SystemError) -> FileDescriptor? {
@@ -113,7 +120,11 @@ package final class LogWriter: Sendable {
           state.withLock { $0.droppedLines -= taken.droppedLines }
         }
       }
-      if taken.isEnding, taken.queue.isEmpty { return }
+      if taken.isEnding, taken.queue.isEmpty {
+        state.withLock { $0.hasEnded = true }
+        ended.signal()
+        return
+      }
       if taken.queue.isEmpty { work.wait(milliseconds: 1_000) }
     }
   }

@@ -195,8 +195,7 @@ package final class Gateway: Sendable {
     for _ in workers { finished.wait(milliseconds: 1_000) }
     for worker in workers { worker.loop.stop() }
     for thread in threads { thread.join() }
-    shared.logWriter?.end()
-    logThread?.join()
+    if let writer = shared.logWriter, writer.end(withinMs: Limits.logEndMs) { logThread?.join() }
   }
 
   private static func digest(of configuration: Configuration) -> String {
