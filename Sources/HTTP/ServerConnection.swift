@@ -313,16 +313,16 @@ package final class ServerConnection {
     stream.shutDown()
     releaseOutbound()
     let untilMs = waiter.loop.nowMs + Self.lingerMs
-    var dropped = 0
-    while dropped < Self.lingerBytesMax {
+    while waiter.loop.nowMs < untilMs {
       received.removeAll()
       if received.capacity == 0 { received = buffers.take() }
       // Below TLS, whose session has ended: nobody looks at these bytes.
       switch stream.socket.read(into: received) {
-      case .bytes(let count): dropped += count
+      case .bytes: await waiter.pause()
       case .wouldBlock:
         releaseReceived()
-        let isSignalled = await waiter.wait(untilMs: untilMs)
+        let quietMs = waiter.loop.nowMs + Self.lingerQuietMs
+        let isSignalled = await waiter.wait(untilMs: min(untilMs, quietMs))
         if !isSignalled { return }
       case .ended, .failed:
         releaseReceived()
@@ -344,6 +344,8 @@ package final class ServerConnection {
   private static let parkAfterMs: Int64 = 200
   /// Content is read in pieces of this size at least.
   private static let contentRoomMin = 4 << 10
-  private static let lingerMs: Int64 = 2_000
-  private static let lingerBytesMax = 1 << 20
+  /// A caller that is still sending is listened to for so long in all, and for so long without a
+  /// byte: some clients take a reset for a broken connection and never look at the answer.
+  private static let lingerMs: Int64 = 30_000
+  private static let lingerQuietMs: Int64 = 2_000
 }

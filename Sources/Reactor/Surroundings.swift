@@ -7,6 +7,6 @@ package enum Surroundings {
     unsafe getenv(name).map { unsafe String(cString: $0) }
   }
 
-  /// Whether this process may read the file.
-  package static func mayRead(_ path: String) -> Bool { unsafe access(path, R_OK) == 0 }
+  /// Whether there is such a file, readable or not.
+  package static func hasFile(_ path: String) -> Bool { unsafe access(path, F_OK) == 0 }
 }

@@ -20,6 +20,7 @@ enum CommandLineTool {
       check [ROUTES]   say what is wrong with a routes file, and start nothing
       demo [--once]    a whole system on this machine to try it out; --once checks it and ends
       version          print the version
+      help             print this
 
     ROUTES is routes.json here, else /etc/tollgate/routes.json.
 
@@ -28,6 +29,10 @@ enum CommandLineTool {
   static func run(_ arguments: [String]) -> Int32 {
     let rest = Array(arguments.dropFirst())
     let status: ExitStatus
+    if rest.contains("--help") || rest.contains("-h") {
+      Output.line(usage, terminator: "")
+      return ExitStatus.well.rawValue
+    }
     switch arguments.first {
     case "run": status = RunCommand.run(rest)
     case "check": status = CheckCommand.run(rest)

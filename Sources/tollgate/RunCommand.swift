@@ -6,7 +6,7 @@ enum RoutesArgument {
   /// The file named, or the first of the usual places that is there.
   static func path(_ arguments: [String]) -> String? {
     if let named = arguments.first { return named }
-    return ["routes.json", "/etc/tollgate/routes.json"].first { Surroundings.mayRead($0) }
+    return ["routes.json", "/etc/tollgate/routes.json"].first { Surroundings.hasFile($0) }
   }
 
   static func load(_ path: String) -> LoadedRoutes {

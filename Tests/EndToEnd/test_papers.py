@@ -79,7 +79,8 @@ def test_readmes_mistake_is_told_as_readme_shows(tmp_path):
 
 
 def test_everything_that_is_linked_to_is_there():
-    for page in ("README.md", "examples/quickstart/README.md", "Tests/Performance/README.md"):
+    for page in ("README.md", "examples/quickstart/README.md",
+                 "examples/reference/README.md", "Tests/Performance/README.md"):  # fmt: skip
         for target in re.findall(r"\]\(([^)#]+)\)", (ROOT / page).read_text()):
             assert (ROOT / page).parent.joinpath(target).exists(), f"{page}: {target}"
 
@@ -158,6 +159,65 @@ def test_the_quick_start_does_what_it_says(world, quickstart, person):
         assert program.end() == 0, program.said()
     finally:
         program.end()
+
+
+@pytest.fixture
+def reference(tmp_path):
+    folder = tmp_path / "reference"
+    ignore = shutil.ignore_patterns("api.*", "*.jwks.json")
+    shutil.copytree(ROOT / "examples" / "reference", folder, ignore=ignore)
+    return folder
+
+
+def test_the_reference_is_well_without_a_warning(reference):
+    env = environment(TOLLGATE=tollgate_binary(), GATEWAY_SECRET=SECRET)
+    run = subprocess.run(
+        ["./run.sh"], cwd=reference, capture_output=True, text=True, env=env, timeout=30
+    )
+    assert (run.returncode, run.stdout, run.stderr) == (0, "routes.json: ok\n", "")
+
+
+def rows(heading):
+    """The first two cells of each row of the tables below a heading of the reference."""
+    text = (ROOT / "examples/reference/README.md").read_text()
+    section = text.split(f"\n## {heading}\n")[1].split("\n## ")[0]
+    return re.findall(r"^\| (`[^|]*) \| ([^|]*) \|", section, re.M)
+
+
+def test_the_reference_has_every_key_that_is_read():
+    """Keys are said once each in the sources, beside those that are known and not built yet."""
+    text = (ROOT / "examples/reference/routes.json").read_text()
+    read = set()
+    for file in (ROOT / "Sources/Gateway/Routes").glob("*.swift"):
+        call = r'(?:object\.(?:required|optional|section)|Switchable\.read)\(\s*"([^"]+)"'
+        read |= set(re.findall(call, file.read_text()))
+    # HTTP/2 is not built, so its limit limits nothing.
+    missing = {key for key in read - {"http2Streams"} if f'"{key}"' not in text}
+    assert not missing
+
+
+def test_the_reference_has_every_reason_with_its_status():
+    source = (ROOT / "Sources/Gateway/Refusal.swift").read_text()
+    words = source.split("enum Reason")[1].split("package var word")[0]
+    names = {case: word or case for case, word in re.findall(r'case (\w+)(?: = "(\w+)")?\n', words)}
+    names["tokenMalformed"] = "token_malformed"
+    switch = source.split("package var status")[1].split("package enum Challenge")[0]
+    expected = set()
+    for cases, status in re.findall(r"case ([^:]+):\s+(\d+)", switch):
+        expected |= {(f"`{names[case]}`", status) for case in re.findall(r"\.(\w+)", cases)}
+    assert len(expected) > 30
+    assert set(rows("What a caller gets")) == expected
+
+
+def test_the_reference_has_every_preset_and_field():
+    rules = (ROOT / "Sources/OAuth/Settings/IdentityRule.swift").read_text()
+    presets = re.findall(r"^  case (\w+)$", rules.split("enum IdentityPreset")[1], re.M)
+    assert [name for name, _ in rows("Identities")] == [f"`{preset}`" for preset in presets]
+    names = (ROOT / "Sources/Gateway/Logging/AccessLog.swift").read_text()
+    fields = set(re.findall(r'key\(\.\w+, "\\"(\w+)\\":"\)', names)) | {"claims"}
+    assert len(fields) > 25
+    shown = [word for cell, _ in rows("The access log") for word in re.findall(r"`(\w+)`", cell)]
+    assert sorted(shown) == sorted(fields)
 
 
 # -- deploy

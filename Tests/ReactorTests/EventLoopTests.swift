@@ -16,7 +16,9 @@ struct EventLoopTests {
     }
   }
 
-  @Test func `a task that pauses lets the others have their turn, and loses no signal`() async throws {
+  @Test func `a task that pauses lets the others have their turn, and loses no signal`()
+    async throws
+  {
     try await Stage.run { stage in
       let waiter = stage.makeWaiter()
       let hasRun = Mutex(false)

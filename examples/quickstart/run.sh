@@ -4,6 +4,10 @@
 set -eu
 cd "$(dirname "$0")"
 : "${TOLLGATE:=tollgate}"
+if ! command -v "$TOLLGATE" >/dev/null; then
+  echo "there is no \"$TOLLGATE\": README.md says how to get it" >&2
+  exit 1
+fi
 for name in ISSUER AUDIENCE SERVICE GATEWAY_SECRET; do
   if eval "[ -z \"\${$name:-}\" ]"; then
     echo "set $name first: README.md says to what" >&2

@@ -33,7 +33,12 @@ package final class LogWriter: Sendable {
   ///
   /// - Throws: when the file can't be opened or no thread be had.
   package func start() throws(SystemError) -> WorkerThread.Handle {
-    let file = try open()
+    let file: FileDescriptor?
+    do throws(SystemError) {
+      file = try open()
+    } catch {
+      throw SystemError(call: "\(error.call) the access log \(path)", code: error.code)
+    }
     let raw = LogFile(file)
     return try WorkerThread.start("tg-log") { [self] in run(raw) }
   }

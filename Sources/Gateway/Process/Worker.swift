@@ -113,6 +113,8 @@ actor Worker {
     socket.waiter = waiter
     acceptWaiters.append(waiter)
     var hasReported = false
+    // Probes are answered until the end.
+    let closesFirst = if case .listener = door { true } else { false }
     var acceptedInTurn = 0
     while true {
       switch socket.accept(on: loop) {
@@ -128,13 +130,13 @@ actor Worker {
       case .skipped: continue
       case .none:
         // What was queued is served before the socket closes.
-        if isDraining { return }
+        if isDraining, closesFirst { return }
         acceptedInTurn = 0
         _ = await waiter.wait()
       case .exhausted(let error):
         if !hasReported { shared.report("can't accept connections: \(error)") }
         hasReported = true
-        if isDraining { return }
+        if isDraining, closesFirst { return }
         let untilMs = loop.nowMs + Limits.acceptPauseMs
         while loop.nowMs < untilMs { _ = await waiter.wait(untilMs: untilMs) }
       }

@@ -102,7 +102,13 @@ extension Kind where Value == Int {
   fileprivate static func forwardTarget(_ context: RouteContext) -> Kind {
     Kind { setting in
       guard let text = Kind<UTF8Text>.text.read(setting) else { return nil }
-      guard text.string.contains("://") else { return context.upstreams.index(of: setting) }
+      guard text.string.contains("://") else {
+        if let index = context.upstreams.index(of: text) { return index }
+        guard text.string.contains(":") else { return context.upstreams.index(of: setting) }
+        return setting.refused(
+          "expected an upstream's name, or a URL that begins with https:// or http://",
+          suggestion: (try? HTTPURL("http://\(text)")).map { "\($0.origin)" })
+      }
       return Kind<HTTPOrigin>.origin.read(setting).map {
         context.urlUpstreams.index(of: $0, at: setting.place)
       }

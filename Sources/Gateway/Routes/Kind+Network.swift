@@ -73,7 +73,8 @@ extension Kind where Value == ListenAddress {
         return setting.refused(expected, suggestion: "0.0.0.0:\(port)")
       }
       guard let (host, digits) = HostAndPort.split(text.bytes) else {
-        return setting.refused("\(expected): IPv6 stands in brackets")
+        let fault = text.string.contains("://") ? "it is no URL" : "IPv6 stands in brackets"
+        return setting.refused("\(expected): \(fault)")
       }
       guard let digits else { return setting.refused("\(expected): the port is missing") }
       guard let port = HostAndPort.port(digits) else {

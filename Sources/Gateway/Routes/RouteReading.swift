@@ -74,11 +74,12 @@ extension RouteAccess {
       }
       return .open
     }
-    if let text = object.find("authenticate"), let word = text.node.string {
-      text.refuse(
-        "expected \"none\" or an object, found text",
-        suggestion: Spelling.nearest(to: word.string, among: ["none"]))
-      return nil
+    if let setting = object.find("authenticate"), setting.node.members == nil {
+      return setting.refused(
+        "expected \"none\" or an object, found \(setting.found)",
+        suggestion: setting.node.string.flatMap {
+          Spelling.nearest(to: $0.string, among: ["none"])
+        })
     }
     let authentication = object.section("authenticate", "whose tokens are taken") {
       Authentication.read(&$0, context)
@@ -155,16 +156,18 @@ extension Kind where Value == RouteAccess.Onward {
   fileprivate static func onward(_ context: RouteContext) -> Kind {
     Kind { setting in
       if setting.node.members == nil {
-        guard setting.node.string != nil else {
-          return setting.refused(
-            "expected an object, \"strip\" or \"passthrough\", found \(setting.found)")
-        }
-        let word = Kind.choice([("strip", .stripped), ("passthrough", .passedThrough)])
-          .read(setting)
-        if case .passedThrough? = word {
+        switch setting.node.string {
+        case "strip": return .stripped
+        case "passthrough":
           setting.reading.warn(setting.place, "the caller's own token goes on to the service")
+          return .passedThrough
+        case let word:
+          return setting.refused(
+            "expected an object, \"strip\" or \"passthrough\", found \(setting.found)",
+            suggestion: word.flatMap {
+              Spelling.nearest(to: $0.string, among: ["strip", "passthrough"])
+            })
         }
-        return word
       }
       return ObjectReader.read(setting) { object in
         let hasName = object.has("with")

@@ -125,11 +125,11 @@ enum Switchable<Settings> {
     _ name: String, _ purpose: String, in object: inout ObjectReader,
     _ body: (inout ObjectReader) -> Settings?
   ) -> Switchable? {
-    if let setting = object.find(name), let text = setting.node.string {
-      if text == "off" { return .off }
+    if let setting = object.find(name), setting.node.members == nil {
+      if setting.node.string == "off" { return .off }
       return setting.refused(
-        "expected \"off\" or an object, found text",
-        suggestion: Spelling.nearest(to: text.string, among: ["off"]))
+        "expected \"off\" or an object, found \(setting.found)",
+        suggestion: setting.node.string.flatMap { Spelling.nearest(to: $0.string, among: ["off"]) })
     }
     return object.section(name, purpose, body).map { .on($0) }
   }

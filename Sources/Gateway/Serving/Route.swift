@@ -94,6 +94,14 @@ final class Route {
     port = settings.match.host.port
   }
 
+  /// For `Allow`: its methods, or the usual ones where it takes any.
+  var allowed: [UInt8] {
+    let names = methods.map { $0.map { String(decoding: $0, as: UTF8.self) } }
+    return Array(
+      (names ?? ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"]).sorted()
+        .joined(separator: ", ").utf8)
+  }
+
   /// The realm of this route's challenges, where it has one of its own.
   var realm: String? {
     guard case .checked(let check) = access else { return nil }

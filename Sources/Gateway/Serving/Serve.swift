@@ -129,7 +129,9 @@ extension Engine {
     request.record.route = route
     let head = request.connection.head
     if head.method == .trace {
-      throw Refusal(.methodNotAllowed)
+      var refusal = Refusal(.methodNotAllowed)
+      refusal.allow = route.allowed
+      throw refusal
     }
     let rules = route.settings.pathRules
     if request.path.hasEncodedSlash, rules.encodedSlash == .reject {

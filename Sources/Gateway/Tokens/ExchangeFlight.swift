@@ -52,7 +52,7 @@ final class ExchangeFlight: Sendable {
   }
 }
 
-/// The exchanges under way in the whole process, each once.
+/// The calls of one exchange that are under way in the whole process, each once.
 final class ExchangeFlights: Sendable {
   private let flights = Mutex<[SHA256Digest: ExchangeFlight]>([:])
 
@@ -80,6 +80,7 @@ final class SharedExchange: Sendable {
   let settings: ExchangeSettings
   let context: TLSClientContext?
   let cache: ExchangeCache
+  let flights = ExchangeFlights()
   let breaker: Breaker
   /// Calls under way at once.
   let calls: Places

@@ -134,7 +134,7 @@ final class KeyKeeper {
     do throws(DiscoveryFault) {
       return try DiscoveryDocument(answer.content.span, issuer: settings.issuer)
     } catch {
-      throw Fault(text: "\(url): \(error)")
+      throw Fault(text: "\(url): \(error) (asked for \"\(settings.issuer)\")")
     }
   }
 

@@ -12,7 +12,6 @@ final class SharedTokens: Sendable {
   let needsDiscovery: [Bool]
   let verified: VerifiedTokenCache
   let exchanges: [SharedExchange]
-  let flights = ExchangeFlights()
   let report: @Sendable (String) -> Void
   private let indexes: [UTF8Text: Int]
   private let reported = Mutex<[String: Int64]>([:])

@@ -15,7 +15,12 @@ final class TokenExchanges {
   private let digester: Digester
   private let loop: EventLoop
   private var targets: [(shared: SharedTarget, audienceJSON: [UInt8])] = []
-  private var indexes: [SHA256Digest: Int] = [:]
+  private var indexes: [TargetPlace: Int] = [:]
+
+  private struct TargetPlace: Hashable {
+    let exchange: Int
+    let digest: SHA256Digest
+  }
 
   init(
     _ shared: SharedTokens, worker: Worker, clients: HTTPClients, digester: Digester,
@@ -31,12 +36,14 @@ final class TokenExchanges {
   /// The index of a target; routes with the same one share what is issued for it.
   func target(exchange: Int, _ target: ExchangeTarget) -> Int {
     let made = shared.target(exchange: exchange, target, digester)
-    if let known = indexes[made.digest] { return known }
+    // Two entries of the file may ask the same of the same service, with another secret or timeout.
+    let place = TargetPlace(exchange: exchange, digest: made.digest)
+    if let known = indexes[place] { return known }
     var json: [UInt8] = []
     let audiences = target.audiences.isEmpty ? target.resources : target.audiences
     if let first = audiences.first { JSONWriter.appendString(first, to: &json) }
     targets.append((made, json))
-    indexes[made.digest] = targets.count - 1
+    indexes[place] = targets.count - 1
     return targets.count - 1
   }
 
@@ -64,7 +71,7 @@ final class TokenExchanges {
     }
     let beganNs = Clock.monotonicNs()
     defer { request.record.exchangeNs = Clock.monotonicNs() - beganNs }
-    let (flight, isNew) = shared.flights.join(key) {
+    let (flight, isNew) = target.exchange.flights.join(key) {
       ExchangeFlight(
         key: key, target: target, subject: caller.token.verified,
         subjectToken: request.bytes(caller.tokenRange))
@@ -122,7 +129,7 @@ final class TokenExchanges {
     case .refused(let refusal):
       cache.insert(flight.key, refusal, subjectEndsAtMs: endsAtMs, nowMs: nowMs)
     }
-    shared.flights.end(flight, outcome)
+    flight.target.exchange.flights.end(flight, outcome)
   }
 
   private func call(_ flight: ExchangeFlight) async -> ExchangeFlight.Outcome {

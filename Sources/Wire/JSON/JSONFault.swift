@@ -68,7 +68,7 @@ extension JSONFault.Kind: CustomStringConvertible {
     case .invalidEscape: "not an escape that JSON knows; a backslash is written \"\\\\\""
     case .loneSurrogate: "half of a surrogate pair"
     case .invalidNumber: "not a number that JSON knows"
-    case .invalidLiteral: "expected true, false, null, a number or text in double quotes"
+    case .invalidLiteral: "expected a JSON value (text stands in double quotes, comments after //)"
     }
   }
 }
