@@ -88,7 +88,9 @@ struct AnswersTests {
     #expect(try refusal(answer).text("reason") == reason)
     #expect(answer.head.contains("\r\nConnection: close\r\n") == closes)
     if status == 405 {
-      let allowed = request.hasPrefix("TRACE") ? "Allow: \r\n" : "Allow: GET, HEAD\r\n"
+      let allowed =
+        request.hasPrefix("TRACE")
+        ? "Allow: DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT\r\n" : "Allow: GET, HEAD\r\n"
       #expect(answer.head.contains(allowed))
     }
     if closes {
