@@ -116,7 +116,11 @@ import Glibc
     var byte: UInt8 = 0
     var count = 0
     let result = unsafe SSL_peek_ex(session, &byte, 1, &count)
-    return result != 1 && verdict(on: result, ofRead: true) == .wouldBlock
+    if result == 1 {
+      mayHold = true
+      return false
+    }
+    return verdict(on: result, ofRead: true) == .wouldBlock
   }
 
   /// Sends `close_notify`, once; what the peer answers is not waited for.

@@ -22,8 +22,19 @@ struct EventLoopTests {
     try await Stage.run { stage in
       let waiter = stage.makeWaiter()
       let hasRun = Mutex(false)
-      let turn = stage.loop.turn
-      stage.loop.spawn { @Sendable in hasRun.withLock { $0 = true } }
+      let other = stage.makeWaiter()
+      let (remote, loop, patience) = (waiter.remote, stage.loop, stage.patience)
+      // Waits before the one that pauses does.
+      let otherRemote = other.remote
+      stage.loop.spawn {
+        _ = stage
+        remote.signal()
+        _ = await other.wait(untilMs: patience)
+        hasRun.withLock { $0 = true }
+      }
+      #expect(await waiter.wait(untilMs: patience))
+      let turn = loop.turn
+      otherRemote.signal()
       waiter.signal()
       await waiter.pause()
       #expect(stage.loop.turn > turn)
