@@ -14,6 +14,12 @@ package enum Limits {
   static let discoveryBytesMax = 256 << 10
   /// A token service's answer; tokens above that are not sent in a header field.
   static let tokenAnswerBytesMax = 256 << 10
+  /// A token service that asks for patience (429) is left alone for as long as it says, and for no
+  /// longer than this: one slip of its must not close every service behind the gateway.
+  static let patienceMsMax: Int64 = 60_000
+  /// A token that the service behind refuses (401) is had anew only where it is older than this: a
+  /// service that refuses fresh ones too must not be able to have one exchanged a request.
+  static let refusedTokenAgeMsMin: Int64 = 10_000
   /// A token in a request; also bounded by `limits.headers`.
   static let tokenBytesMax = 16 << 10
   /// Calls to issuers and token services: a connection is tried for so long, kept idle for so

@@ -125,10 +125,12 @@ import Wire
       cache.insert(key, token, subjectEndsAtMs: end, nowMs: nowMs)
     }
     insert(IssuedToken([1], endsAtMs: nowMs + 100_000))
-    guard case .issued = cache.find(key, nowMs: nowMs + 89_999) else {
+    guard case .issued(let kept) = cache.find(key, nowMs: nowMs + 89_999) else {
       Issue.record("kept until its end less the margin")
       return
     }
+    #expect(kept.keptAtMs == nowMs)
+    #expect(kept.endsAtMs == nowMs + 90_000)
     #expect(cache.find(key, nowMs: nowMs + 90_000) == nil)
     // One that may not be kept also ends what stood there.
     insert(IssuedToken([1], endsAtMs: nowMs + 100_000))
@@ -145,5 +147,91 @@ import Wire
     #expect(cache.find(key, nowMs: nowMs + 10_000) == nil)
     cache.insert(key, .unreachable, subjectEndsAtMs: end, nowMs: nowMs)
     #expect(cache.find(key, nowMs: nowMs) == nil)
+  }
+
+  private func keep(
+    life: Int64, subject: Int64 = .max, ahead: Double = 0.2
+  ) -> (ExchangeCache, KeptToken?) {
+    let cache = ExchangeCache(
+      ExchangeSettings.Cache(
+        sizeBytes: 1 << 20, maxLifeMs: 3_600_000, marginMs: 0, deniedMs: 0, refreshAhead: ahead))
+    let kept = cache.insert(
+      key(1), IssuedToken([1], endsAtMs: nowMs + life), subjectEndsAtMs: subject, nowMs: nowMs)
+    return (cache, kept)
+  }
+
+  @Test func `a token is refreshed once, in the last part of its life`() throws {
+    for _ in 0..<100 {
+      let kept = try #require(keep(life: 100_000).1)
+      // A fifth, give or take a tenth of it.
+      #expect((nowMs + 78_000...nowMs + 82_000).contains(kept.unaskedUntilMs))
+      #expect(!kept.takeRefresh(nowMs: kept.unaskedUntilMs - 1))
+      let from = nowMs + 82_000
+      #expect(kept.takeRefresh(nowMs: from))
+      // By one of all who ask, and again after a while where that brought nothing.
+      #expect(!kept.takeRefresh(nowMs: from))
+      #expect(!kept.takeRefresh(nowMs: from + 1_999))
+      #expect(kept.takeRefresh(nowMs: from + 2_000))
+      kept.postponeRefresh(untilMs: from + 10_000)
+      #expect(!kept.takeRefresh(nowMs: from + 9_999))
+    }
+  }
+
+  @Test func `a token that outlives its caller's, or where none is wanted, is never refreshed`()
+    throws
+  {
+    for kept in [
+      keep(life: 100_000, subject: nowMs + 100_000).1, keep(life: 100_000, subject: nowMs + 1).1,
+      keep(life: 100_000, ahead: 0).1,
+    ] {
+      let kept = try #require(kept)
+      #expect(kept.unaskedUntilMs == kept.endsAtMs)
+      #expect(!kept.takeRefresh(nowMs: kept.endsAtMs))
+    }
+    let almost = try #require(keep(life: 100_000, subject: nowMs + 100_001).1)
+    #expect(almost.unaskedUntilMs < almost.endsAtMs)
+  }
+
+  @Test func `only the token that was refused is forgotten`() {
+    let (cache, _) = keep(life: 100_000)
+    cache.remove(key(1), ifTokenIs: [2])
+    #expect(cache.count == 1)
+    cache.remove(key(1), ifTokenIs: [1])
+    #expect(cache.count == 0)
+    cache.remove(key(1), ifTokenIs: [1])
+  }
+
+  @Test func `survives until half of what it holds has ended`() throws {
+    let cache = ExchangeCache(ExchangeSettings.make().cache)
+    #expect(cache.survivalMs(nowMs: nowMs) == nil)
+    let denied = ExchangeRefusal(.denied, note: "x", isRemembered: true)
+    cache.insert(key(0), denied, subjectEndsAtMs: .max, nowMs: nowMs)
+    #expect(cache.survivalMs(nowMs: nowMs) == nil)
+    for number in 1...999 {
+      let token = IssuedToken([1], endsAtMs: nowMs + 10_000 + Int64(number) * 1_000)
+      cache.insert(key(number), token, subjectEndsAtMs: .max, nowMs: nowMs)
+    }
+    // The 500th ends after 500 s; the answer is right to a sixteenth.
+    let found = try #require(cache.survivalMs(nowMs: nowMs))
+    #expect((500_000...532_000).contains(found))
+    #expect(try #require(cache.survivalMs(nowMs: nowMs + 400_000)) < 320_000)
+  }
+
+  @Test func `a median is right to a sixteenth, of any durations`() throws {
+    var random = SystemRandomNumberGenerator()
+    for bits in 1..<40 {
+      var histogram = LifeHistogram()
+      let lives = (0..<101).map { _ in
+        Int64.random(in: 1...(Int64(1) << Int64(bits)), using: &random)
+      }
+      for life in lives { histogram.add(life) }
+      for ended: Int64 in [0, -1, .min] { histogram.add(ended) }
+      let exact = lives.sorted()[50]
+      let found = try #require(histogram.medianMs)
+      #expect(found >= exact && found <= exact + exact / 16 + 1, "\(exact) \(found)")
+    }
+    var histogram = LifeHistogram()
+    histogram.add(.max)
+    #expect(try #require(histogram.medianMs) > 1 << 46)
   }
 }

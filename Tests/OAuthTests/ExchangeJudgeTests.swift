@@ -259,7 +259,8 @@ import Wire
     ) throws -> Int64? {
       let token = try judge(200, good(["expires_in": life.map { "\($0)" }])).get()
       let cache = ExchangeSettings.Cache(
-        sizeBytes: 1 << 20, maxLifeMs: maxLife, marginMs: margin, deniedMs: 0)
+        sizeBytes: 1 << 20, maxLifeMs: maxLife, marginMs: margin, deniedMs: 0,
+        refreshAhead: 0.2)
       return token.keptUntilMs(nowMs: nowMs, subjectEndsAtMs: subject, cache).map { $0 - nowMs }
     }
     #expect(try kept(life: 300) == 290_000)

@@ -7,7 +7,8 @@ extension ExchangeSettings {
     client: ClientAuthentication = .basic("gateway", "s3cret"),
     requestedTokenType: UTF8Text? = nil, parameters: [Parameter] = [],
     cache: Cache = Cache(
-      sizeBytes: 1 << 20, maxLifeMs: 3_600_000, marginMs: 10_000, deniedMs: 10_000),
+      sizeBytes: 1 << 20, maxLifeMs: 3_600_000, marginMs: 10_000, deniedMs: 10_000,
+      refreshAhead: 0.2),
     subjectErrors: [SubjectError] = [
       SubjectError(error: "invalid_grant", description: nil),
       SubjectError(error: "invalid_token", description: nil),

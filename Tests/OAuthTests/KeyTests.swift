@@ -124,6 +124,62 @@ import Wire
     #expect(ring.answer(isKnown: false, nowMs: 40_002) == .unknown)
   }
 
+  @Test func `a kid that was looked for in vain costs no fetch until there are other keys`() {
+    var ring = KeyRing(refreshMs: 300_000)
+    func ask(_ keyID: UTF8Text, _ now: Int64) -> KeyRing.Answer {
+      ring.answer(isKnown: false, keyID: keyID, nowMs: now)
+    }
+    ring.beginFetch(nowMs: 0, forUnknown: false)
+    ring.endFetch(with: keys, nowMs: 0)
+    #expect(ask("forged", 1) == .fetch)
+    ring.beginFetch(nowMs: 1, forUnknown: true)
+    ring.endFetch(with: keys, nowMs: 2)
+    #expect(ask("forged", 3) == .unknown)
+    // Long after a new name would be fetched for, this one is not, and does not wait for others.
+    #expect(ask("forged", 100_000) == .unknown)
+    #expect(ask("new", 100_000) == .fetch)
+    ring.beginFetch(nowMs: 100_000, forUnknown: true)
+    #expect(ask("forged", 100_001) == .unknown)
+    #expect(ask("new", 100_001) == .fetch)
+    ring.endFetchFailed(nowMs: 100_002)
+    #expect(ask("forged", 100_003) == .unknown)
+    #expect(ask("new", 100_003) == .unavailable)
+    ring.beginFetch(nowMs: 130_002, forUnknown: false)
+    ring.endFetch(with: keys, nowMs: 130_003)
+    #expect(ask("forged", 130_004) == .fetch)
+  }
+
+  @Test func `names that were looked for in vain are remembered within bounds`() {
+    var ring = KeyRing(refreshMs: 300_000)
+    func ask(_ keyID: String, _ now: Int64) -> KeyRing.Answer {
+      ring.answer(isKnown: false, keyID: UTF8Text(keyID), nowMs: now)
+    }
+    ring.beginFetch(nowMs: 0, forUnknown: true)
+    ring.endFetch(with: keys, nowMs: 0)
+    ring.beginFetch(nowMs: 1, forUnknown: true)
+    ring.endFetch(with: keys, nowMs: 2)
+    let long = String(repeating: "k", count: 257)
+    for name in (0..<5_000).map({ "\($0)" }) + [long] { #expect(ask(name, 3) == .unknown) }
+    #expect(ask("1023", 40_000) == .unknown)
+    #expect(ask("1024", 40_000) == .fetch)
+    #expect(ask(long, 40_000) == .fetch)
+  }
+
+  @Test func `a source may have its keys fetched sooner, within bounds, and never later`() {
+    for (freshMs, pause) in [
+      (nil, 300_000), (0, 30_000), (29_999, 30_000), (60_000, 60_000), (300_001, 300_000),
+    ] as [(Int64?, Int64)] {
+      var ring = KeyRing(refreshMs: 300_000)
+      ring.beginFetch(nowMs: 0, forUnknown: false)
+      ring.endFetch(with: keys, freshMs: freshMs, nowMs: 0)
+      #expect(ring.nextFetchAtMs == pause)
+    }
+    var ring = KeyRing(refreshMs: 1_000)
+    ring.beginFetch(nowMs: 0, forUnknown: false)
+    ring.endFetch(with: keys, freshMs: 0, nowMs: 0)
+    #expect(ring.nextFetchAtMs == 1_000)
+  }
+
   @Test func `keys are kept a day while their source is down, and no longer`() {
     var ring = KeyRing(refreshMs: 300_000)
     ring.beginFetch(nowMs: 0, forUnknown: false)
@@ -145,9 +201,23 @@ import Wire
   }
 
   @Test func `keys from a file are never fetched`() {
-    let ring = KeyRing(keys: keys)
+    var ring = KeyRing(keys: keys)
     #expect(!ring.isFetchDue(nowMs: .max - 1))
     #expect(ring.answer(isKnown: true, nowMs: KeyRing.keepMs * 2) == .found)
     #expect(ring.answer(isKnown: false, nowMs: 0) == .unknown)
+  }
+}
+
+@Suite struct CacheControlTests {
+  @Test(arguments: [
+    ("", nil), ("public", nil), ("max-age=60", 60_000), ("public, max-age=60", 60_000),
+    ("MAX-AGE=60", 60_000), ("max-age=\"60\"", 60_000), ("max-age = 60", 60_000),
+    ("max-age=60, max-age=30", 30_000), ("max-age=60,no-store", 0), ("no-cache", 0),
+    ("max-age=", 0), ("max-age=-1", 0), ("max-age=x", 0), ("max-age", 0),
+    ("max-age=99999999999999999999", 0), ("max-age=4294967296", 31_536_000_000),
+    ("s-maxage=5", nil), ("x-max-age=5", nil), (" , max-age=5 ,", 5_000),
+  ] as [(String, Int64?)])
+  func `says how long an answer stays fresh`(_ value: String, _ expected: Int64?) {
+    #expect(CacheControl.freshMs(Array(value.utf8)) == expected)
   }
 }

@@ -5,8 +5,12 @@ import Wire
 struct AccessRecord {
   enum Authentication { case none, verified, cached }
 
-  enum Exchange {
-    case none, hit, miss, joined, denied, failed
+  /// How a request came by the token for its service.
+  enum Exchange: Int, CaseIterable {
+    case none, hit, miss, joined
+    /// A hit that had the token issued anew behind it.
+    case refreshed
+    case denied, failed
 
     var word: StaticString {
       switch self {
@@ -14,6 +18,7 @@ struct AccessRecord {
       case .hit: "hit"
       case .miss: "miss"
       case .joined: "joined"
+      case .refreshed: "refreshed"
       case .denied: "denied"
       case .failed: "failed"
       }
@@ -32,6 +37,8 @@ struct AccessRecord {
   var authentication = Authentication.none
   var exchange = Exchange.none
   var exchangeError: [UInt8] = []
+  /// Whether the service has refused a token that was kept for it.
+  var tokenWasRefused = false
   var audienceJSON: [UInt8] = []
   var upstreamJSON: [UInt8] = []
   var upstreamStatus = 0

@@ -27,12 +27,15 @@ struct Admin {
       request.method.elementsEqual("GET".utf8)
       || request.method.elementsEqual("HEAD".utf8)
     switch String(decoding: request.path, as: UTF8.self) {
-    case "/livez", "/readyz":
+    case let path where ["/livez", "/readyz", "/metrics"].contains(path):
       guard isReading else {
         return SmallAnswer(405, text("GET or HEAD only.\n"), fields: text("Allow: GET, HEAD\r\n"))
       }
-      return request.path.elementsEqual("/livez".utf8)
-        ? SmallAnswer(200, text("ok\n")) : readiness()
+      switch path {
+      case "/livez": return SmallAnswer(200, text("ok\n"))
+      case "/readyz": return readiness()
+      default: return metrics()
+      }
     default: return SmallAnswer(404, text("Not found.\n"))
     }
   }
@@ -52,6 +55,12 @@ struct Admin {
     lines.append(isReady ? "ready" : "not ready")
     return SmallAnswer(
       isReady ? 200 : 503, text(lines.map { $0 + "\n" }.joined()))
+  }
+
+  private func metrics() -> SmallAnswer {
+    var text = MetricsText()
+    shared.tokens.write(to: &text)
+    return SmallAnswer(200, text.bytes, type: MetricsText.contentType)
   }
 
   /// A page elsewhere whose name was pointed at this address must not read it (DNS rebinding).

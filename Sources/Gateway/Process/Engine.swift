@@ -57,7 +57,8 @@ final class Engine {
       shared.tokens, tokens: WorkerTokens(), digester: digester,
       claims: configuration.accessLog?.claims ?? [])
     exchanges = TokenExchanges(
-      shared.tokens, worker: worker, clients: clients, digester: digester, loop: loop)
+      shared.tokens, worker: worker, index: index, clients: clients, digester: digester,
+      loop: loop)
     exchanger = Exchanger(exchanges)
     router = Router(builder.routes(upstreams, targets: exchanges))
     log = shared.logWriter.flatMap { writer in

@@ -193,6 +193,7 @@ package final class Gateway: Sendable {
       }
     }
     for _ in workers { finished.wait(milliseconds: 1_000) }
+    for line in shared.tokens.summary() { shared.report(line) }
     for worker in workers { worker.loop.stop() }
     for thread in threads { thread.join() }
     if let writer = shared.logWriter, writer.end(withinMs: Limits.logEndMs) { logThread?.join() }

@@ -123,11 +123,7 @@ extension ExchangeSettings.Parameter {
 
 extension ExchangeSettings.Cache {
   fileprivate static func read(_ object: inout ObjectReader) -> Self? {
-    // Tokens are refreshed ahead in a later step: until then none is, which 0 says as well.
-    object.later(
-      "refreshAhead", taking: { [0, 0.2].contains($0.number?.double) },
-      "in which part of its life a token is had anew")
-    return ExchangeSettings.Cache(
+    ExchangeSettings.Cache(
       sizeBytes: object.optional(
         "size", .size(0...1024 * Bytes.gibi), default: 256 * Bytes.mebi, "of all tokens kept"),
       maxLifeMs: object.optional(
@@ -138,7 +134,10 @@ extension ExchangeSettings.Cache {
         "left off the end of a token's life"),
       deniedMs: object.optional(
         "denied", .duration(0...Milliseconds.hour), default: 10 * Milliseconds.second,
-        "how long a refusal is remembered"))
+        "how long a refusal is remembered"),
+      refreshAhead: object.optional(
+        "refreshAhead", .fraction(0...0.9), default: 0.2,
+        "the last part of a token's life, in which it is had anew"))
   }
 }
 

@@ -55,6 +55,22 @@ extension Kind where Value == Int {
   }
 }
 
+extension Kind where Value == Double {
+  /// A part of a whole.
+  static func fraction(_ range: ClosedRange<Double>) -> Kind {
+    Kind { setting in
+      guard let number = setting.node.number else {
+        return setting.refused("expected a number, found \(setting.found)")
+      }
+      guard let value = number.double, range.contains(value) else {
+        return setting.refused(
+          "expected a number from \(range.lowerBound) to \(range.upperBound)")
+      }
+      return value
+    }
+  }
+}
+
 extension Kind {
   /// One of several words. Those in `later` are named by ROUTES.md and not built yet.
   static func choice(_ words: [(String, Value)], later: [String] = []) -> Kind {

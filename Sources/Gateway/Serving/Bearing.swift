@@ -10,7 +10,7 @@ struct Bearing: ~Copyable {
     /// Nothing: the field is removed.
     case nothing
     /// A token obtained for the service.
-    case token([UInt8])
+    case token(HeldToken)
     /// The caller's own, as it stands in the head.
     case callers(Range<Int>)
   }
@@ -21,18 +21,24 @@ struct Bearing: ~Copyable {
   var byteCount: Int {
     switch kind {
     case .nothing: 0
-    case .token(let token): token.count
+    case .token(let held): held.token.count
     case .callers(let range): range.count
     }
+  }
+
+  /// When the token was issued to us, of one that was kept; else `Int64.max`.
+  var keptAtMs: Int64 {
+    if case .token(let held) = kind { return held.keptAtMs }
+    return .max
   }
 
   /// Writes the field, where there is one. `received` holds the request's head.
   func writeAuthorization(from received: Buffer, to out: Buffer) {
     switch kind {
     case .nothing: break
-    case .token(let token):
+    case .token(let held):
       out.append("Authorization: Bearer ")
-      out.append(token)
+      out.append(held.token)
       out.append("\r\n")
     case .callers(let range):
       out.append("Authorization: Bearer ")
@@ -47,6 +53,14 @@ final class Exchanger {
   let exchange: TokenExchanges
 
   init(_ exchange: TokenExchanges) { self.exchange = exchange }
+
+  /// Forgets a token that the service has refused: the next request has it anew.
+  func forget(_ bearing: borrowing Bearing, of admitted: borrowing AdmittedIdentity) {
+    guard case .token(let held) = bearing.kind,
+      case .exchange(let caller, let target) = admitted.onward
+    else { return }
+    exchange.forget(held, of: caller, target: target)
+  }
 
   /// What goes on for `admitted`: exchanged, the caller's own, or nothing.
   func bearing(

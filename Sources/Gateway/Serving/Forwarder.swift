@@ -8,9 +8,19 @@ import Wire
 /// the other. One task does both directions: it moves what can be moved, then waits for any event
 /// on either socket. So it sees at once when the caller goes, and drops the call to the server.
 enum Forwarder {
+  /// What came of a request that was forwarded.
+  enum Outcome {
+    case answered
+    /// The service says that the token, which was kept for some time, is no good. Its answer has
+    /// gone to the caller where the request can't be sent again.
+    case tokenRefused(isAnswered: Bool)
+  }
+
   /// What became of one attempt.
   private enum Attempt {
     case answered
+    /// The server refused the token, and a fresh one may do.
+    case tokenRefused
     /// The caller is to be told; no byte of an answer has gone out.
     case refused(Refusal)
     /// No byte of an answer came from the server; the request may be sent again if the rules allow.
@@ -27,13 +37,14 @@ enum Forwarder {
   /// long as curl would wait for either.
   private static let continueWaitMs: Int64 = 1_000
 
-  /// Forwards the request; when this returns the answer has gone out, whole or aborted.
+  /// Forwards the request; when this returns the answer has gone out, whole or aborted, unless the
+  /// token was refused before any of it has.
   ///
   /// - Throws: what the caller is to be told instead.
   static func forward(
     _ request: Request, _ bearing: borrowing Bearing, along route: Route,
     _ forward: Route.Forward
-  ) async throws(Refusal) {
+  ) async throws(Refusal) -> Outcome {
     let connection = request.connection
     let upstream = forward.upstream
     let deadlineMs = forward.timeoutMs.map { connection.waiter.loop.nowMs + $0 } ?? .max
@@ -52,7 +63,9 @@ enum Forwarder {
         request, bearing, route, forward, server, isFreshOnly: isFreshOnly,
         mayDecline: mayDecline, deadlineMs)
       switch attempt {
-      case .answered: return
+      case .answered:
+        return request.record.tokenWasRefused ? .tokenRefused(isAnswered: true) : .answered
+      case .tokenRefused: return .tokenRefused(isAnswered: false)
       case .refused(let refusal): throw refusal
       case .declined:
         tried |= 1 << UInt64(index)
@@ -62,7 +75,7 @@ enum Forwarder {
         request.record.aborted = side
         request.record.reason = reason
         connection.abort()
-        return
+        return .answered
       case .unanswered(let refusal):
         last = refusal
         let wasStale = request.connection.lastUpstreamWasReused && !isFreshOnly
@@ -124,7 +137,7 @@ enum Forwarder {
       request, bearing, to: server, forward, pathRules: route.settings.pathRules, into: upstream)
     var relay = Relay(
       request, upstream, route, forward, sentNs: sentNs, mayDecline: mayDecline,
-      deadlineMs: deadlineMs)
+      tokenKeptAtMs: bearing.keptAtMs, deadlineMs: deadlineMs)
     let attempt = await relay.run()
     connection.lastUpstreamHadWritten = upstream.hasWritten
     // To be sent again whole. Once a byte was written, content that is gone is gone: the flow must
@@ -160,6 +173,9 @@ enum Forwarder {
     /// Whether another server may be asked when this one says that it can't.
     let mayDecline: Bool
 
+    /// When the token that goes on was issued; `Int64.max` where it is none that was kept.
+    let tokenKeptAtMs: Int64
+
     /// The answer's content, once its head is on its way.
     private var answer: BodyFlow?
     private var interimAnswers = 0
@@ -185,8 +201,10 @@ enum Forwarder {
 
     init(
       _ request: Request, _ upstream: UpstreamConnection, _ route: Route,
-      _ forward: Route.Forward, sentNs: Int64, mayDecline: Bool, deadlineMs: Int64
+      _ forward: Route.Forward, sentNs: Int64, mayDecline: Bool, tokenKeptAtMs: Int64,
+      deadlineMs: Int64
     ) {
+      self.tokenKeptAtMs = tokenKeptAtMs
       self.mayDecline = mayDecline
       self.request = request
       connection = request.connection
@@ -361,11 +379,31 @@ enum Forwarder {
       if mayDecline, (502...504).contains(status), forward.upstream.mayRetry(nowMs: loop.nowMs) {
         return .over(.declined)
       }
+      if status == 401, isRefusalOfOldToken() {
+        if Forwarder.mayRepeat(request), !request.record.tokenWasRefused {
+          request.record.tokenWasRefused = true
+          return .over(.tokenRefused)
+        }
+        request.record.tokenWasRefused = true
+      }
       request.record.firstByteNs = Clock.monotonicNs() - sentNs
       request.record.upstreamStatus = status
       request.record.status = status
       beginAnswer()
       return .moved
+    }
+
+    /// Whether the service says that the token is no good, by a challenge with `invalid_token`
+    /// (RFC 6750 §3.1), and that may be for its age.
+    private func isRefusalOfOldToken() -> Bool {
+      guard tokenKeptAtMs != .max,
+        Clock.wallMs() - tokenKeptAtMs > Limits.refusedTokenAgeMsMin
+      else { return false }
+      let received = upstream.received
+      return upstream.head.fields.contains { line in
+        line.known == .wwwAuthenticate
+          && ByteScan.holds("invalid_token", in: received.slice(line.value))
+      }
     }
 
     /// RFC 9110 §15.2: interim answers go on to callers that know them; nobody asked for a 101.

@@ -19,7 +19,14 @@ extension Engine {
       case .respond(let answer): try await respond(answer, to: request)
       case .forward(let forward):
         let bearing = try await exchanger.bearing(of: admitted, for: request)
-        try await Forwarder.forward(request, bearing, along: route, forward)
+        switch try await Forwarder.forward(request, bearing, along: route, forward) {
+        case .answered: break
+        case .tokenRefused(let isAnswered):
+          exchanger.forget(bearing, of: admitted)
+          if isAnswered { break }
+          let fresh = try await exchanger.bearing(of: admitted, for: request)
+          _ = try await Forwarder.forward(request, fresh, along: route, forward)
+        }
       }
     } catch {
       await refuse(error, request)

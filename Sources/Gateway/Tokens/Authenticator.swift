@@ -115,7 +115,7 @@ final class Authenticator {
           throw Refusal(error)
         }
       }
-      switch keys.answer(isKnown: false, waiter: waiter.remote) {
+      switch keys.answer(isKnown: false, keyID: unverified.keyID, waiter: waiter.remote) {
       case .unknown: throw Refusal(.keyUnknown)
       case .unavailable: throw Refusal(.keysUnavailable)
       case .found: continue

@@ -8,7 +8,8 @@ import Wire
 /// caller's going changes nothing for another.
 final class ExchangeFlight: Sendable {
   enum Outcome: Sendable {
-    case issued(IssuedToken)
+    /// With what is kept of it, where it may be used more than once.
+    case issued(IssuedToken, KeptToken?)
     case refused(ExchangeRefusal)
   }
 
@@ -23,11 +24,15 @@ final class ExchangeFlight: Sendable {
   let subject: VerifiedToken
   /// The caller's token: it goes to the token service and nowhere else.
   let subjectToken: [UInt8]
+  /// The token that is refreshed, where this is no caller's first.
+  let replacing: KeptToken?
   private let state = Mutex(State())
 
   init(
-    key: SHA256Digest, target: SharedTarget, subject: VerifiedToken, subjectToken: [UInt8]
+    key: SHA256Digest, target: SharedTarget, subject: VerifiedToken, subjectToken: [UInt8],
+    replacing: KeptToken? = nil
   ) {
+    self.replacing = replacing
     self.key = key
     self.target = target
     self.subject = subject
@@ -84,6 +89,7 @@ final class SharedExchange: Sendable {
   let breaker: Breaker
   /// Calls under way at once.
   let calls: Places
+  let tallies = ExchangeTallies()
 
   init(_ settings: ExchangeSettings, context: TLSClientContext?) {
     self.settings = settings
@@ -122,6 +128,8 @@ final class Breaker: Sendable {
     var failures = 0
     var openUntilMs = Int64.min
     var isProbing = false
+    /// The service asked for patience until then (429); no failure of its.
+    var heldUntilMs = Int64.min
   }
 
   private let settings: ExchangeSettings.Breaker
@@ -132,12 +140,26 @@ final class Breaker: Sendable {
   /// Whether a call may be made now: nil, or milliseconds until one may.
   func blockedForMs(nowMs: Int64) -> Int64? {
     state.withLock { state in
+      if nowMs < state.heldUntilMs { return state.heldUntilMs - nowMs }
       guard state.openUntilMs != .min else { return nil }
       if nowMs < state.openUntilMs { return state.openUntilMs - nowMs }
       if state.isProbing { return settings.cooldownMs }
       state.isProbing = true
       return nil
     }
+  }
+
+  /// Whether no call is made now; asks without taking the one that may try.
+  func isBlocked(nowMs: Int64) -> Bool {
+    state.withLock { nowMs < $0.heldUntilMs || $0.openUntilMs != .min }
+  }
+
+  /// Whether it is open: too many failures in a row, and no success since.
+  var isOpen: Bool { state.withLock { $0.openUntilMs != .min } }
+
+  /// Makes no call until then, whatever comes of those under way.
+  func hold(untilMs: Int64) {
+    state.withLock { $0.heldUntilMs = max($0.heldUntilMs, untilMs) }
   }
 
   func noteFailure(nowMs: Int64) {
@@ -151,5 +173,7 @@ final class Breaker: Sendable {
   }
 
   /// Any answer that is no failure of the service.
-  func noteSuccess() { state.withLock { $0 = State() } }
+  func noteSuccess() {
+    state.withLock { $0 = State(heldUntilMs: $0.heldUntilMs) }
+  }
 }

@@ -2,6 +2,7 @@ import JOSE
 import OAuth
 import Reactor
 import Synchronization
+import Wire
 
 /// An issuer's keys as all workers share them. `KeyRing` decides when they are fetched; one task,
 /// the keeper's, fetches; requests that lack a key ask for it here and wait.
@@ -38,6 +39,12 @@ final class IssuerKeys: Sendable {
   /// Where the issuer's metadata is, once it was had.
   var discovery: DiscoveryDocument? { state.withLock { $0.discovery } }
 
+  /// How long ago the keys were had; nil where there are none that may be used.
+  var keysAgeMs: Int64? {
+    let nowMs = Self.nowMs()
+    return state.withLock { $0.ring.keysAgeMs(nowMs: nowMs) }
+  }
+
   /// For readiness: what is the matter, nil when keys are there.
   var trouble: String? {
     let nowMs = Self.nowMs()
@@ -46,10 +53,12 @@ final class IssuerKeys: Sendable {
 
   /// What a request can do that has found (`isKnown`) a fitting key or none. On `.fetch` the waiter
   /// is woken when the fetch under way has ended.
-  func answer(isKnown: Bool, waiter: RemoteWaiter) -> KeyRing.Answer {
+  func answer(
+    isKnown: Bool, keyID: UTF8Text? = nil, waiter: RemoteWaiter
+  ) -> KeyRing.Answer {
     let nowMs = Self.nowMs()
     let (answer, keeper) = state.withLock { state -> (KeyRing.Answer, RemoteWaiter?) in
-      let answer = state.ring.answer(isKnown: isKnown, nowMs: nowMs)
+      let answer = state.ring.answer(isKnown: isKnown, keyID: keyID, nowMs: nowMs)
       guard case .fetch = answer else { return (answer, nil) }
       state.waiters.append(waiter)
       if state.ring.isFetching { return (answer, nil) }
@@ -84,11 +93,11 @@ final class IssuerKeys: Sendable {
   /// Takes what a fetch brought, and wakes who waits for it.
   ///
   /// - Returns: whether the keys are other ones now.
-  func endFetch(with keys: JWKSet) -> Bool {
+  func endFetch(with keys: JWKSet, freshMs: Int64? = nil) -> Bool {
     let nowMs = Self.nowMs()
     let (waiters, hasChanged) = state.withLock { state -> ([RemoteWaiter], Bool) in
       let hasChanged = state.ring.usableKeys(nowMs: nowMs).map { !$0.hasSameKeys(as: keys) } ?? true
-      state.ring.endFetch(with: keys, nowMs: nowMs)
+      state.ring.endFetch(with: keys, freshMs: freshMs, nowMs: nowMs)
       defer { state.waiters = [] }
       return (state.waiters, hasChanged)
     }

@@ -38,8 +38,8 @@ final class KeyKeeper {
       }
       let name = keys.rules.settings.name
       do throws(Fault) {
-        let set = try await fetch(issuer, waiter)
-        if keys.endFetch(with: set) || !lastReport.isEmpty {
+        let (set, freshMs) = try await fetch(issuer, waiter)
+        if keys.endFetch(with: set, freshMs: freshMs) || !lastReport.isEmpty {
           shared.report("issuer \(name): \(set.keys.count) keys\(skippedText(set))")
         }
         lastReport = ""
@@ -59,7 +59,10 @@ final class KeyKeeper {
       + set.skipped.map { "keys[\($0.index)] (\($0.flaw))" }.joined(separator: ", ")
   }
 
-  private func fetch(_ issuer: Int, _ waiter: Waiter) async throws(Fault) -> JWKSet {
+  /// Keys, and for how long they are fresh where their source says so.
+  private typealias Fetched = (keys: JWKSet, freshMs: Int64?)
+
+  private func fetch(_ issuer: Int, _ waiter: Waiter) async throws(Fault) -> Fetched {
     let keys = shared.issuers[issuer]
     let settings = keys.rules.settings
     let untilMs = loop.nowMs + settings.timeoutMs
@@ -83,7 +86,7 @@ final class KeyKeeper {
 
   private func readKeys(
     _ issuer: Int, _ discovered: HTTPURL?, _ waiter: Waiter, _ untilMs: Int64
-  ) async throws(Fault) -> JWKSet {
+  ) async throws(Fault) -> Fetched {
     let url: HTTPURL
     switch shared.issuers[issuer].rules.settings.keys {
     case .file(let file):
@@ -93,14 +96,15 @@ final class KeyKeeper {
       } catch {
         throw Fault(text: "\(file.path): \(error)")
       }
-      return try judge(200, bytes, from: file.path)
+      return (try judge(200, bytes, from: file.path), nil)
     case .url(let configured): url = configured
     case .discovery:
       guard let discovered else { throw Fault(text: "discovery names no jwks_uri") }
       url = discovered
     }
     let answer = try await get(url, issuer, Limits.keysBytesMax, waiter, untilMs)
-    return try judge(answer.status, answer.content, from: "\(url)")
+    let set = try judge(answer.status, answer.content, from: "\(url)")
+    return (set, CacheControl.freshMs(answer.cacheControl))
   }
 
   private func judge(

@@ -34,7 +34,7 @@ final class KnownToken {
 
   private struct Issued {
     let target: Int
-    let token: [UInt8]
+    let held: HeldToken
     let endsAtMs: Int64
   }
 
@@ -62,17 +62,17 @@ final class KnownToken {
     nowMs >= (exchanging ? expiresAtMs : graceEndsAtMs)
   }
 
-  /// The token issued for `target`, while it may be used.
-  func issuedToken(for target: Int, atMs nowMs: Int64) -> [UInt8]? {
-    if let recent, recent.target == target { return recent.endsAtMs > nowMs ? recent.token : nil }
+  /// The token issued for `target`, while it may be used without asking for news of it.
+  func issuedToken(for target: Int, atMs nowMs: Int64) -> HeldToken? {
+    if let recent, recent.target == target { return recent.endsAtMs > nowMs ? recent.held : nil }
     for entry in others where entry.target == target {
-      return entry.endsAtMs > nowMs ? entry.token : nil
+      return entry.endsAtMs > nowMs ? entry.held : nil
     }
     return nil
   }
 
   /// Keeps a token issued for `target`.
-  func keep(_ token: [UInt8], for target: Int, untilMs endsAtMs: Int64) {
+  func keep(_ held: HeldToken, for target: Int, untilMs endsAtMs: Int64) {
     others.removeAll { $0.target == target }
     if let recent, recent.target != target {
       if others.count < Self.othersMax {
@@ -82,7 +82,14 @@ final class KnownToken {
         nextVictim = (nextVictim + 1) % Self.othersMax
       }
     }
-    recent = Issued(target: target, token: token, endsAtMs: endsAtMs)
+    recent = Issued(target: target, held: held, endsAtMs: endsAtMs)
+  }
+
+  /// Forgets this token of `target`, and no other.
+  func forget(_ token: [UInt8], for target: Int) {
+    if let recent, recent.target == target, recent.held.token == token { self.recent = nil }
+    others.removeAll { $0.target == target && $0.held.token == token }
+    nextVictim = 0
   }
 
   private static func json(_ text: UTF8Text) -> [UInt8] {
@@ -92,6 +99,13 @@ final class KnownToken {
   }
 
   private static func json(_ text: String) -> [UInt8] { json(UTF8Text(text)) }
+}
+
+/// A token obtained for a service, as a worker holds it.
+struct HeldToken {
+  let token: [UInt8]
+  /// When it was issued to us; `Int64.max` of one that is used once.
+  let keptAtMs: Int64
 }
 
 /// The claims that the routes file wants in the access log.

@@ -11,10 +11,11 @@ import Wire
 final class TokenExchanges {
   private let shared: SharedTokens
   private let worker: Worker
+  private let workerIndex: Int
   private let clients: HTTPClients
   private let digester: Digester
   private let loop: EventLoop
-  private var targets: [(shared: SharedTarget, audienceJSON: [UInt8])] = []
+  private var targets: [(shared: SharedTarget, audienceJSON: [UInt8], tally: ExchangeTally)] = []
   private var indexes: [TargetPlace: Int] = [:]
 
   private struct TargetPlace: Hashable {
@@ -23,10 +24,11 @@ final class TokenExchanges {
   }
 
   init(
-    _ shared: SharedTokens, worker: Worker, clients: HTTPClients, digester: Digester,
-    loop: EventLoop
+    _ shared: SharedTokens, worker: Worker, index workerIndex: Int, clients: HTTPClients,
+    digester: Digester, loop: EventLoop
   ) {
     self.shared = shared
+    self.workerIndex = workerIndex
     self.worker = worker
     self.clients = clients
     self.digester = digester
@@ -42,7 +44,7 @@ final class TokenExchanges {
     var json: [UInt8] = []
     let audiences = target.audiences.isEmpty ? target.resources : target.audiences
     if let first = audiences.first { JSONWriter.appendString(first, to: &json) }
-    targets.append((made, json))
+    targets.append((made, json, made.exchange.tallies.tally(of: workerIndex)))
     indexes[place] = targets.count - 1
     return targets.count - 1
   }
@@ -50,59 +52,99 @@ final class TokenExchanges {
   /// A token for `target` that stands for `caller`.
   func token(
     for caller: Caller, target index: Int, _ request: Request
-  ) async throws(Refusal) -> [UInt8] {
+  ) async throws(Refusal) -> HeldToken {
     request.record.audienceJSON = targets[index].audienceJSON
     let nowMs = Clock.wallMs()
     if let held = caller.token.issuedToken(for: index, atMs: nowMs) {
-      request.record.exchange = .hit
+      note(.hit, target: index, request)
       return held
     }
+    let key = key(of: caller, target: index)
     let target = targets[index].shared
-    let key = ExchangeCache.key(
-      token: caller.token.digest, target: target.digest, digester: digester)
     switch target.exchange.cache.find(key, nowMs: nowMs) {
-    case .issued(let issued):
-      request.record.exchange = .hit
-      return keep(issued, for: caller, index, nowMs: nowMs)
+    case .issued(let kept):
+      let isRefreshed =
+        kept.takeRefresh(nowMs: nowMs) && refresh(kept, key, for: caller, index, request)
+      note(isRefreshed ? .refreshed : .hit, target: index, request)
+      return keep(kept.token, kept, for: caller, index)
     case .refused(let refusal):
-      request.record.exchange = .denied
+      note(.denied, target: index, request)
       throw Refusal(refusal)
     case nil: break
     }
     let beganNs = Clock.monotonicNs()
-    defer { request.record.exchangeNs = Clock.monotonicNs() - beganNs }
-    let (flight, isNew) = target.exchange.flights.join(key) {
+    defer { request.record.exchangeNs += Clock.monotonicNs() - beganNs }
+    let (flight, isNew) = begin(key, for: caller, index, request)
+    do throws(Refusal) {
+      switch try await outcome(of: flight, request) {
+      case .issued(let issued, let kept):
+        note(isNew ? .miss : .joined, target: index, request)
+        return keep(issued, kept, for: caller, index)
+      case .refused(let refusal):
+        note(refusal.isRemembered ? .denied : .failed, target: index, request)
+        throw Refusal(refusal)
+      }
+    } catch {
+      if error.reason == .callerGone { request.record.exchange = isNew ? .miss : .joined }
+      throw error
+    }
+  }
+
+  /// Forgets a token that the service behind has refused, wherever it is kept: in this worker and
+  /// in what all share. Other workers' copies go when the service refuses them there.
+  func forget(_ held: HeldToken, of caller: Caller, target index: Int) {
+    caller.token.forget(held.token, for: index)
+    targets[index].shared.exchange.cache.remove(
+      key(of: caller, target: index), ifTokenIs: held.token)
+  }
+
+  private func key(of caller: Caller, target index: Int) -> SHA256Digest {
+    ExchangeCache.key(
+      token: caller.token.digest, target: targets[index].shared.digest, digester: digester)
+  }
+
+  private func note(_ outcome: AccessRecord.Exchange, target index: Int, _ request: Request) {
+    request.record.exchange = outcome
+    targets[index].tally.count(outcome)
+  }
+
+  /// Joins the call for this token and target that is under way, or begins one.
+  private func begin(
+    _ key: SHA256Digest, for caller: Caller, _ index: Int, _ request: Request,
+    replacing old: KeptToken? = nil
+  ) -> (flight: ExchangeFlight, isNew: Bool) {
+    let target = targets[index].shared
+    let joined = target.exchange.flights.join(key) {
       ExchangeFlight(
         key: key, target: target, subject: caller.token.verified,
-        subjectToken: request.bytes(caller.tokenRange))
+        subjectToken: request.bytes(caller.tokenRange), replacing: old)
     }
-    request.record.exchange = isNew ? .miss : .joined
-    if isNew {
-      let worker = worker
+    if joined.isNew {
+      let (worker, flight) = (worker, joined.flight)
       loop.spawn { await worker.perform(flight) }
     }
-    switch try await outcome(of: flight, request) {
-    case .issued(let issued): return keep(issued, for: caller, index, nowMs: Clock.wallMs())
-    case .refused(let refusal):
-      request.record.exchange = refusal.isRemembered ? .denied : .failed
-      throw Refusal(refusal)
-    }
+    return joined
+  }
+
+  /// Has a token issued anew before it ends; this caller does not wait for it.
+  ///
+  /// - Returns: whether it began to.
+  private func refresh(
+    _ kept: KeptToken, _ key: SHA256Digest, for caller: Caller, _ index: Int, _ request: Request
+  ) -> Bool {
+    // While the service is known to fail nobody needs to ask: the old token is still good.
+    if targets[index].shared.exchange.breaker.isBlocked(nowMs: loop.nowMs) { return false }
+    return begin(key, for: caller, index, request, replacing: kept).isNew
   }
 
   /// Keeps an issued token in the worker's own copy of what it knows of the caller's.
   private func keep(
-    _ issued: IssuedToken, for caller: Caller, _ index: Int, nowMs: Int64
-  ) -> [UInt8] {
+    _ issued: IssuedToken, _ kept: KeptToken?, for caller: Caller, _ index: Int
+  ) -> HeldToken {
     // A copy of its own: the array is counted by this worker alone.
-    let token = issued.bytes.map { $0 }
-    let settings = targets[index].shared.exchange.settings.cache
-    if settings.sizeBytes > 0,
-      let endsAtMs = issued.keptUntilMs(
-        nowMs: nowMs, subjectEndsAtMs: caller.token.expiresAtMs, settings)
-    {
-      caller.token.keep(token, for: index, untilMs: endsAtMs)
-    }
-    return token
+    let held = HeldToken(token: issued.bytes.map { $0 }, keptAtMs: kept?.keptAtMs ?? .max)
+    if let kept { caller.token.keep(held, for: index, untilMs: kept.unaskedUntilMs) }
+    return held
   }
 
   /// Waits for the call, or until this caller has gone; the call goes on without it.
@@ -119,50 +161,78 @@ final class TokenExchanges {
 
   /// Makes a flight's call; runs as a task of its own.
   func perform(_ flight: ExchangeFlight) async {
-    let outcome = await call(flight)
-    let cache = flight.target.exchange.cache
-    let nowMs = Clock.wallMs()
+    let exchange = flight.target.exchange
+    let cache = exchange.cache
+    let outcome: ExchangeFlight.Outcome
     let endsAtMs = flight.subject.expiresAtMs
-    switch outcome {
-    case .issued(let issued):
-      cache.insert(flight.key, issued, subjectEndsAtMs: endsAtMs, nowMs: nowMs)
-    case .refused(let refusal):
-      cache.insert(flight.key, refusal, subjectEndsAtMs: endsAtMs, nowMs: nowMs)
+    do throws(ExchangeRefusal) {
+      let issued = try await call(flight)
+      let kept = cache.insert(
+        flight.key, issued, subjectEndsAtMs: endsAtMs, nowMs: Clock.wallMs())
+      outcome = .issued(issued, kept)
+    } catch {
+      settle(error, flight)
+      outcome = .refused(error)
     }
-    flight.target.exchange.flights.end(flight, outcome)
+    exchange.flights.end(flight, outcome)
   }
 
-  private func call(_ flight: ExchangeFlight) async -> ExchangeFlight.Outcome {
+  /// What a refusal does to what is kept.
+  private func settle(_ refusal: ExchangeRefusal, _ flight: ExchangeFlight) {
+    let cache = flight.target.exchange.cache
+    let nowMs = Clock.wallMs()
+    if let old = flight.replacing {
+      switch refusal.reason {
+      case .subjectRefused, .denied:
+        // Also where refusals are not remembered.
+        cache.remove(flight.key, ifTokenIs: old.token.bytes)
+      case .misconfigured, .unverified, .unavailable, .timeout:
+        // No word about this caller: the token that is kept stays as good as it was.
+        if let seconds = refusal.retryAfterSeconds {
+          old.postponeRefresh(untilMs: nowMs + seconds * 1_000)
+        }
+        return
+      }
+    }
+    cache.insert(
+      flight.key, refusal, subjectEndsAtMs: flight.subject.expiresAtMs, nowMs: nowMs)
+  }
+
+  private func call(_ flight: ExchangeFlight) async throws(ExchangeRefusal) -> IssuedToken {
     let exchange = flight.target.exchange
     let waiter = Waiter(on: loop)
     let untilMs = loop.nowMs + exchange.settings.timeoutMs
     guard await exchange.calls.enter(waiter, untilMs: untilMs) == .taken else {
-      return .refused(.timedOut)
+      throw .timedOut
     }
     defer { exchange.calls.give() }
     if let blockedMs = exchange.breaker.blockedForMs(nowMs: loop.nowMs) {
-      return .refused(.breakerOpen(seconds: (blockedMs + 999) / 1_000))
+      throw .notCalled(seconds: (blockedMs + 999) / 1_000, isBroken: exchange.breaker.isOpen)
     }
     guard let endpoint = shared.tokenEndpoint(of: exchange) else {
       exchange.breaker.noteSuccess()
-      return .refused(.unreachable)
+      throw .unreachable
     }
-    return await attempt(flight, at: endpoint, waiter, untilMs)
+    let tally = exchange.tallies.tally(of: workerIndex)
+    let beganNs = Clock.monotonicNs()
+    defer { tally.countCall(ns: Clock.monotonicNs() - beganNs) }
+    return try await attempt(flight, at: endpoint, waiter, untilMs)
   }
 
   private func attempt(
     _ flight: ExchangeFlight, at endpoint: HTTPURL, _ waiter: Waiter, _ untilMs: Int64
-  ) async -> ExchangeFlight.Outcome {
+  ) async throws(ExchangeRefusal) -> IssuedToken {
     let exchange = flight.target.exchange
     var retriesLeft = exchange.settings.retries
     while true {
       do throws(ExchangeRefusal) {
         let issued = try await askOnce(flight, at: endpoint, waiter, untilMs)
         exchange.breaker.noteSuccess()
-        return .issued(issued)
+        return issued
       } catch {
         if error.mayBeSentAgain, retriesLeft > 0 {
-          let pauseMs = Int64.random(in: 20...120)
+          // Where the service says how long to wait, sooner is too soon.
+          let pauseMs = (error.retryAfterSeconds ?? 0) * 1_000 + Int64.random(in: 20...120)
           if loop.nowMs + pauseMs < untilMs {
             retriesLeft -= 1
             let againMs = loop.nowMs + pauseMs
@@ -175,8 +245,12 @@ final class TokenExchanges {
         } else {
           exchange.breaker.noteSuccess()
         }
+        if error.asksForPatience, let seconds = error.retryAfterSeconds {
+          exchange.breaker.hold(
+            untilMs: loop.nowMs + min(seconds * 1_000, Limits.patienceMsMax))
+        }
         shared.note(error, of: exchange)
-        return .refused(error)
+        throw error
       }
     }
   }

@@ -5,7 +5,7 @@ import Wire
 /// tokens, and for a while refusals.
 package final class ExchangeCache: Sendable {
   package enum Entry: Sendable {
-    case issued(IssuedToken)
+    case issued(KeptToken)
     case refused(ExchangeRefusal)
   }
 
@@ -27,16 +27,27 @@ package final class ExchangeCache: Sendable {
     cache.find(key, nowMs: nowMs)
   }
 
-  /// Keeps a token for the life that `IssuedToken.keptUntilMs` gives it, if any.
-  package func insert(
+  /// Keeps a token for the life that `IssuedToken.keptUntilMs` gives it, if any, in the place of
+  /// what stood there.
+  ///
+  /// - Returns: the token as it is kept; nil where it may be used once and no more.
+  @discardableResult package func insert(
     _ key: SHA256Digest, _ token: IssuedToken, subjectEndsAtMs: Int64, nowMs: Int64
-  ) {
-    guard
-      let end = token.keptUntilMs(
-        nowMs: nowMs, subjectEndsAtMs: subjectEndsAtMs, settings)
-    else { return cache.remove(key) }
+  ) -> KeptToken? {
+    guard settings.sizeBytes > 0, let issuedEndsAtMs = token.endsAtMs,
+      let end = token.keptUntilMs(nowMs: nowMs, subjectEndsAtMs: subjectEndsAtMs, settings)
+    else {
+      cache.remove(key)
+      return nil
+    }
+    let kept = KeptToken(
+      token, keptAtMs: nowMs, endsAtMs: end,
+      refreshFromMs: KeptToken.refreshFromMs(
+        nowMs: nowMs, endsAtMs: end, issuedEndsAtMs: issuedEndsAtMs,
+        subjectEndsAtMs: subjectEndsAtMs, settings))
     cache.insert(
-      key, .issued(token), byteCost: 96 + token.bytes.count, endsAtMs: end, nowMs: nowMs)
+      key, .issued(kept), byteCost: 160 + token.bytes.count, endsAtMs: end, nowMs: nowMs)
+    return kept
   }
 
   /// Keeps a refusal for `denied`, if it is one to be remembered and the setting is not 0.
@@ -50,6 +61,25 @@ package final class ExchangeCache: Sendable {
   }
 
   package func remove(_ key: SHA256Digest) { cache.remove(key) }
+
+  /// Forgets this token where it still stands there: not the one that came after it.
+  package func remove(_ key: SHA256Digest, ifTokenIs token: [UInt8]) {
+    cache.remove(key) { entry in
+      if case .issued(let kept) = entry { return kept.token.bytes == token }
+      return false
+    }
+  }
+
+  /// For how long the gateway would get along without its token service: until half of the tokens
+  /// that are kept have ended. Nil where none is kept.
+  package func survivalMs(nowMs: Int64) -> Int64? {
+    var lives = LifeHistogram()
+    cache.forEach { entry, endsAtMs in
+      if case .issued = entry { lives.add(endsAtMs - nowMs) }
+    }
+    return lives.medianMs
+  }
+
   package func removeEnded(nowMs: Int64) { cache.removeEnded(nowMs: nowMs) }
   package var count: Int { cache.count }
   package var byteCost: Int { cache.byteCost }

@@ -35,6 +35,18 @@ final class ShardedCache<Value: Sendable>: Sendable {
 
   func remove(_ key: SHA256Digest) { shard(of: key).map.withLock { $0.remove(key) } }
 
+  /// Removes the value if it is the one that is meant.
+  func remove(_ key: SHA256Digest, where isMeant: (Value) -> Bool) {
+    shard(of: key).map.withLock { map in
+      if let value = map.peek(key), isMeant(value) { map.remove(key) }
+    }
+  }
+
+  /// Looks at every value and its end, one shard after another, each locked meanwhile.
+  func forEach(_ body: (Value, _ endsAtMs: Int64) -> Void) {
+    for shard in shards { shard.map.withLock { $0.forEach(body) } }
+  }
+
   /// Frees what has ended, one shard after another.
   func removeEnded(nowMs: Int64) {
     for shard in shards { shard.map.withLock { $0.removeEnded(nowMs: nowMs) } }

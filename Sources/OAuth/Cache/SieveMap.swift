@@ -51,6 +51,15 @@ struct SieveMap<Value: Sendable>: Sendable {
     return slots[Int(at)].value
   }
 
+  /// The value, ended or not; it does not count as used.
+  func peek(_ key: SHA256Digest) -> Value? { index[key].flatMap { slots[Int($0)].value } }
+
+  func forEach(_ body: (Value, _ endsAtMs: Int64) -> Void) {
+    for slot in slots {
+      if let value = slot.value { body(value, slot.endsAtMs) }
+    }
+  }
+
   /// Puts a value in, in the place of what had the key. One that is dearer than a quarter of all is
   /// not kept, nor is one that has ended.
   mutating func insert(

@@ -23,7 +23,8 @@ package struct ExchangeJudge: Sendable {
     case 429:
       throw ExchangeRefusal(
         .unavailable, note: note(answer.status),
-        retryAfterSeconds: answer.retryAfterSeconds(nowMs: nowMs), mayBeSentAgain: true)
+        retryAfterSeconds: answer.retryAfterSeconds(nowMs: nowMs), mayBeSentAgain: true,
+        asksForPatience: true)
     case 400..<500:
       throw refusal(answer)
     case 500..<600:

@@ -33,11 +33,16 @@ package struct ExchangeRefusal: Error, Sendable, Equatable {
   /// Whether sending once more, inside the timeout, may help: 502, 503, 504 and 429.
   package let mayBeSentAgain: Bool
 
+  /// Whether the service itself is well and has too much to do (429): it is left alone for as long
+  /// as it says.
+  package let asksForPatience: Bool
+
   init(
     _ reason: Reason, note: UTF8Text, retryAfterSeconds: Int64? = nil,
     claimsChallenge: UTF8Text? = nil, countsForBreaker: Bool = false, isRemembered: Bool = false,
-    mayBeSentAgain: Bool = false
+    mayBeSentAgain: Bool = false, asksForPatience: Bool = false
   ) {
+    self.asksForPatience = asksForPatience
     self.reason = reason
     self.note = note
     self.retryAfterSeconds = retryAfterSeconds
@@ -57,9 +62,12 @@ package struct ExchangeRefusal: Error, Sendable, Equatable {
   /// The answer is no HTTP, or longer than `TokenAnswer.bytesMax`.
   package static let nonsense = ExchangeRefusal(.misconfigured, note: "an answer that is none")
 
-  /// The breaker is open for so many seconds more.
-  package static func breakerOpen(seconds: Int64) -> ExchangeRefusal {
+  /// The service is not called for so many seconds more: the breaker is open, or it asked for
+  /// patience.
+  package static func notCalled(seconds: Int64, isBroken: Bool) -> ExchangeRefusal {
     ExchangeRefusal(
-      .unavailable, note: "the token service failed too often", retryAfterSeconds: max(1, seconds))
+      .unavailable,
+      note: isBroken ? "the token service failed too often" : "the token service asked to wait",
+      retryAfterSeconds: max(1, seconds))
   }
 }

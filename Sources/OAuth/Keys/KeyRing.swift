@@ -1,4 +1,5 @@
 package import JOSE
+package import Wire
 
 /// One issuer's keys, and when to fetch them anew. It fetches nothing itself: it says when, and is
 /// told what came of it. Times are milliseconds of any clock that does not go back.
@@ -11,6 +12,8 @@ package struct KeyRing: Sendable {
   /// Fetches for unknown `kid`s are this far apart, or anybody could have the gateway ask its
   /// issuer once a request.
   package static let unknownPauseMs: Int64 = 30_000
+  /// A source that says its keys are fresh for less, or not at all, is asked this often.
+  package static let freshMsMin: Int64 = 30_000
   /// Keys are kept this long while their source is down.
   package static let keepMs: Int64 = 24 * 3_600_000
   /// Pauses while there are no keys at all, doubling from the first to the second.
@@ -27,6 +30,13 @@ package struct KeyRing: Sendable {
   private var retryPauseMs = Self.retryMinMs
   /// When the last fetch for an unknown `kid` began, and whether it worked; nil before the first.
   private var unknown: (beganAtMs: Int64, worked: Bool)?
+  /// Names that the present keys were had for in vain. The next good fetch may bring them.
+  private var missed: Set<UTF8Text> = []
+
+  /// So many names are remembered, of at most so many bytes: a forged one costs neither a fetch
+  /// nor a wait while it is.
+  private static let missedMax = 1_024
+  private static let missedBytesMax = 256
 
   /// `refreshMs`: between two fetches while all is well.
   package init(refreshMs: Int64) { self.refreshMs = refreshMs }
@@ -54,17 +64,31 @@ package struct KeyRing: Sendable {
     takenAtMs == .max || nowMs - takenAtMs < Self.keepMs ? keys : nil
   }
 
+  /// How long ago `usableKeys` were had; nil where there are none.
+  package func keysAgeMs(nowMs: Int64) -> Int64? {
+    guard hasKeys(nowMs: nowMs) else { return nil }
+    return takenAtMs == .max ? 0 : max(0, nowMs - takenAtMs)
+  }
+
   /// What to do about a token. `isKnown` is false when it was checked against `usableKeys` and the
   /// outcome was `TokenFault.keyUnknown`.
-  package func answer(isKnown: Bool, nowMs: Int64) -> Answer {
+  package mutating func answer(
+    isKnown: Bool, keyID: UTF8Text? = nil, nowMs: Int64
+  ) -> Answer {
     guard hasKeys(nowMs: nowMs) else {
       return isFetching || isFetchDue(nowMs: nowMs) ? .fetch : .unavailable
     }
     if isKnown { return .found }
+    if let keyID, missed.contains(keyID) { return .unknown }
     // Keys from a file have no source that could be asked.
     if nextFetchMs == .max { return .unknown }
     if isFetching || mayFetchForUnknown(nowMs: nowMs) { return .fetch }
-    return unknown?.worked == false ? .unavailable : .unknown
+    if unknown?.worked == false { return .unavailable }
+    // The source had its say since it was last asked for a name, and this one was not in it.
+    if let keyID, keyID.bytes.count <= Self.missedBytesMax, missed.count < Self.missedMax {
+      missed.insert(keyID)
+    }
+    return .unknown
   }
 
   /// Whether `usableKeys` has any.
@@ -89,11 +113,17 @@ package struct KeyRing: Sendable {
   }
 
   /// The fetch brought keys, of which at least one is usable.
-  package mutating func endFetch(with keys: JWKSet, nowMs: Int64) {
+  ///
+  /// - Parameter freshMs: for how long they are fresh, where their source says so. It may have them
+  ///   fetched sooner than every `refreshMs`, down to `freshMsMin`, and never later: a key that was
+  ///   taken back must not stay good for longer than the operator wants.
+  package mutating func endFetch(with keys: JWKSet, freshMs: Int64? = nil, nowMs: Int64) {
     replace(with: keys)
+    missed.removeAll(keepingCapacity: true)
     takenAtMs = nowMs
     retryPauseMs = Self.retryMinMs
-    nextFetchMs = later(nowMs, refreshMs)
+    let pauseMs = freshMs.map { max($0, Self.freshMsMin) } ?? refreshMs
+    nextFetchMs = later(nowMs, min(refreshMs, pauseMs))
     // Any fetch that worked answers for the keys it did not bring.
     if let asked = unknown { unknown = (asked.beganAtMs, true) }
     isFetching = false

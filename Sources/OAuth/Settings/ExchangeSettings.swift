@@ -56,12 +56,17 @@ package struct ExchangeSettings: Sendable {
     package let marginMs: Int64
     /// How long a refusal is remembered for a subject and target; 0: not at all.
     package let deniedMs: Int64
+    /// The last part of an entry's life, 0 to 0.9, in which a hit has the token refreshed; 0: none.
+    package let refreshAhead: Double
 
-    package init(sizeBytes: Int, maxLifeMs: Int64, marginMs: Int64, deniedMs: Int64) {
+    package init(
+      sizeBytes: Int, maxLifeMs: Int64, marginMs: Int64, deniedMs: Int64, refreshAhead: Double
+    ) {
       self.sizeBytes = sizeBytes
       self.maxLifeMs = maxLifeMs
       self.marginMs = marginMs
       self.deniedMs = deniedMs
+      self.refreshAhead = refreshAhead
     }
   }
 

@@ -13,6 +13,9 @@ package struct UnverifiedToken: Sendable {
   /// `iss` as the token has it: compare it byte for byte with those that are trusted.
   package let issuer: UTF8Text
 
+  /// `kid` of its header.
+  package var keyID: UTF8Text? { jws.keyID }
+
   /// Throws `malformed`, `algorithmRefused`, `issuerUnknown` (no `iss`) or `claimsInvalid` (an
   /// `iss` that is no text).
   package init(_ token: Span<UInt8>) throws(TokenFault) {

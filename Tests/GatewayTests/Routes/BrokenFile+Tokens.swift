@@ -314,19 +314,19 @@ extension BrokenFile {
             |                                                                           ^~~~~~~~~~~
       """#),
     .init(
-      "tokens refreshed ahead",
+      "more than a token's life",
       file(
         "exchanges",
         #"""
         { "corp": {
-            "tokenService": "corp", "cache": { "refreshAhead": 0.5 },
+            "tokenService": "corp", "cache": { "refreshAhead": 1.5 },
             "client": { "id": "gw", "secret": { "env": "SECRET" } }
           } }
         """#),
       #"""
-      routes.json:7:40: exchanges.corp.cache.refreshAhead: not supported yet
-          7 |     "tokenService": "corp", "cache": { "refreshAhead": 0.5 },
-            |                                        ^~~~~~~~~~~~~~
+      routes.json:7:56: exchanges.corp.cache.refreshAhead: expected a number from 0.0 to 0.9
+          7 |     "tokenService": "corp", "cache": { "refreshAhead": 1.5 },
+            |                                                        ^~~
       """#),
   ]
 }

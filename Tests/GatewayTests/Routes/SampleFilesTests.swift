@@ -84,7 +84,9 @@ struct SampleFilesTests {
     #expect(exchange.concurrency == 64)
     #expect(
       exchange.cache
-        == .init(sizeBytes: 256 << 20, maxLifeMs: 3_600_000, marginMs: 10_000, deniedMs: 10_000))
+        == .init(
+          sizeBytes: 256 << 20, maxLifeMs: 3_600_000, marginMs: 10_000, deniedMs: 10_000,
+          refreshAhead: 0.2))
     #expect(exchange.breaker == .init(failures: 5, cooldownMs: 5_000))
     #expect(
       exchange.subjectErrors == [

@@ -174,6 +174,7 @@ struct SettingsTests {
       ])
     #expect(exchange.ca?.path == "/ca")
     #expect(exchange.cache.maxLifeMs == 0)
+    #expect(exchange.cache.refreshAhead == 0)
     #expect(exchange.subjectErrors == [.init(error: "invalid_grant", description: nil)])
     let caller = try #require(ClaimName("oid"))
     let issued = try #require(ClaimName("/o/i"))

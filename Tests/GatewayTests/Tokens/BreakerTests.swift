@@ -53,4 +53,23 @@ struct BreakerTests {
     for now in 0..<100 as Range<Int64> { breaker.noteFailure(nowMs: now) }
     #expect(breaker.blockedForMs(nowMs: 100) == nil)
   }
+
+  @Test func `a service that asked for patience is left alone, and is no broken one`() {
+    let breaker = make(2)
+    breaker.hold(untilMs: 100)
+    breaker.hold(untilMs: 50)
+    #expect(breaker.blockedForMs(nowMs: 0) == 100)
+    #expect(breaker.isBlocked(nowMs: 99) && !breaker.isOpen)
+    // Calls that were under way end as they end.
+    breaker.noteSuccess()
+    #expect(breaker.blockedForMs(nowMs: 99) == 1)
+    #expect(breaker.blockedForMs(nowMs: 100) == nil)
+    #expect(!breaker.isBlocked(nowMs: 100))
+    breaker.noteFailure(nowMs: 100)
+    breaker.noteFailure(nowMs: 100)
+    #expect(breaker.isBlocked(nowMs: 100) && breaker.isOpen)
+    // Asking does not take the one trial there is.
+    #expect(breaker.isBlocked(nowMs: 200))
+    #expect(breaker.blockedForMs(nowMs: 200) == nil)
+  }
 }

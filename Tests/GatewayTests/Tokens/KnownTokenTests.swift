@@ -7,23 +7,38 @@ import Wire
 @testable import Gateway
 
 struct KnownTokenTests {
+  private func held(_ byte: UInt8) -> HeldToken { HeldToken(token: [byte], keptAtMs: 0) }
+
+  @Test func `forgets the token that was refused, and no other`() throws {
+    let known = try TestIssuer().known()
+    for target in 0..<8 { known.keep(held(UInt8(target)), for: target, untilMs: 100) }
+    known.forget([3], for: 4)
+    known.forget([9], for: 7)
+    #expect((0..<8).allSatisfy { known.issuedToken(for: $0, atMs: 0) != nil })
+    known.forget([7], for: 7)
+    known.forget([3], for: 3)
+    #expect((0..<8).filter { known.issuedToken(for: $0, atMs: 0) == nil } == [3, 7])
+    for target in 10..<14 { known.keep(held(UInt8(target)), for: target, untilMs: 100) }
+    #expect((10..<14).allSatisfy { known.issuedToken(for: $0, atMs: 0) != nil })
+  }
+
   @Test func `keeps what was issued for each target until it ends`() throws {
     let known = try TestIssuer().known()
-    #expect(known.issuedToken(for: 1, atMs: 0) == nil)
-    known.keep([1], for: 1, untilMs: 100)
-    known.keep([2], for: 2, untilMs: 200)
-    #expect(known.issuedToken(for: 1, atMs: 99) == [1])
-    #expect(known.issuedToken(for: 1, atMs: 100) == nil)
-    #expect(known.issuedToken(for: 2, atMs: 100) == [2])
-    #expect(known.issuedToken(for: 3, atMs: 0) == nil)
-    known.keep([3], for: 1, untilMs: 300)
-    #expect(known.issuedToken(for: 1, atMs: 299) == [3])
+    #expect(known.issuedToken(for: 1, atMs: 0)?.token == nil)
+    known.keep(held(1), for: 1, untilMs: 100)
+    known.keep(held(2), for: 2, untilMs: 200)
+    #expect(known.issuedToken(for: 1, atMs: 99)?.token == [1])
+    #expect(known.issuedToken(for: 1, atMs: 100)?.token == nil)
+    #expect(known.issuedToken(for: 2, atMs: 100)?.token == [2])
+    #expect(known.issuedToken(for: 3, atMs: 0)?.token == nil)
+    known.keep(held(3), for: 1, untilMs: 300)
+    #expect(known.issuedToken(for: 1, atMs: 299)?.token == [3])
   }
 
   @Test func `keeps a few, and the oldest gives way`() throws {
     let known = try TestIssuer().known()
     for target in 0..<30 {
-      known.keep([UInt8(target)], for: target, untilMs: 1_000)
+      known.keep(held(UInt8(target)), for: target, untilMs: 1_000)
       let held = (0...target).filter { known.issuedToken(for: $0, atMs: 0) != nil }
       #expect(held == Array(max(0, target - 7)...target))
     }

@@ -1,0 +1,113 @@
+import Synchronization
+
+/// What one worker counts of one exchange. Only that worker writes, so that counting costs a load
+/// and a store; whoever gathers the numbers reads them at any time.
+final class ExchangeTally: Sendable {
+  private let outcomes: [Count]
+  let calls = DurationTally()
+
+  init() { outcomes = AccessRecord.Exchange.allCases.map { _ in Count() } }
+
+  /// Counts a request by how it came by its token.
+  func count(_ outcome: AccessRecord.Exchange) { outcomes[outcome.rawValue].increment() }
+
+  /// Counts a call to the token service and how long it took, everything sent again included.
+  func countCall(ns: Int64) { calls.add(ns: ns) }
+
+  func requests(_ outcome: AccessRecord.Exchange) -> UInt64 { outcomes[outcome.rawValue].value }
+}
+
+/// The tallies of one exchange, one for each worker. They outlive a worker's engine: a reload sets
+/// no number back.
+final class ExchangeTallies: Sendable {
+  private let byWorker = Mutex<[Int: ExchangeTally]>([:])
+
+  func tally(of worker: Int) -> ExchangeTally {
+    byWorker.withLock { tallies in
+      if let tally = tallies[worker] { return tally }
+      let tally = ExchangeTally()
+      tallies[worker] = tally
+      return tally
+    }
+  }
+
+  /// All workers' numbers together.
+  func sum() -> ExchangeNumbers {
+    let tallies = byWorker.withLock { Array($0.values) }
+    var numbers = ExchangeNumbers()
+    for tally in tallies {
+      for outcome in AccessRecord.Exchange.allCases {
+        numbers.requests[outcome, default: 0] += tally.requests(outcome)
+      }
+      numbers.calls.add(tally.calls)
+    }
+    return numbers
+  }
+}
+
+/// What all workers counted of one exchange.
+struct ExchangeNumbers {
+  var requests: [AccessRecord.Exchange: UInt64] = [:]
+  var calls = DurationNumbers()
+
+  func requests(_ outcome: AccessRecord.Exchange) -> UInt64 { requests[outcome] ?? 0 }
+}
+
+/// A number that one thread counts up and others read.
+final class Count: Sendable {
+  private let count = Atomic<UInt64>(0)
+
+  var value: UInt64 { count.load(ordering: .relaxed) }
+
+  /// To be called by the thread whose number it is.
+  func increment(by step: UInt64 = 1) {
+    count.store(count.load(ordering: .relaxed) &+ step, ordering: .relaxed)
+  }
+}
+
+/// How long something took, by one thread: a histogram with OpenTelemetry's buckets.
+final class DurationTally: Sendable {
+  /// Upper ends in milliseconds; what took longer is in one more bucket (OpenTelemetry's semantic
+  /// conventions for HTTP metrics).
+  static let boundsMs: [Double] = [
+    5, 10, 25, 50, 75, 100, 250, 500, 750, 1_000, 2_500, 5_000, 7_500, 10_000,
+  ]
+
+  fileprivate let buckets: [Count]
+  fileprivate let totalNs = Count()
+
+  init() { buckets = (0...Self.boundsMs.count).map { _ in Count() } }
+
+  func add(ns: Int64) {
+    let milliseconds = Double(ns) / 1_000_000
+    let index = Self.boundsMs.firstIndex { milliseconds <= $0 } ?? Self.boundsMs.count
+    buckets[index].increment()
+    totalNs.increment(by: UInt64(max(0, ns)))
+  }
+}
+
+/// Durations of all workers together.
+struct DurationNumbers {
+  private(set) var buckets = [UInt64](repeating: 0, count: DurationTally.boundsMs.count + 1)
+  private(set) var totalNs: UInt64 = 0
+
+  var count: UInt64 { buckets.reduce(0, +) }
+
+  mutating func add(_ tally: DurationTally) {
+    for index in buckets.indices { buckets[index] += tally.buckets[index].value }
+    totalNs &+= tally.totalNs.value
+  }
+
+  /// The upper end of the bucket that `part` (0 to 1) of the durations reach; nil of none, and of
+  /// those that took longer than all bounds.
+  func quantileMs(_ part: Double) -> Double? {
+    let total = count
+    guard total > 0 else { return nil }
+    var seen: UInt64 = 0
+    for (index, bound) in DurationTally.boundsMs.enumerated() {
+      seen += buckets[index]
+      if Double(seen) >= part * Double(total) { return bound }
+    }
+    return nil
+  }
+}
