@@ -209,14 +209,16 @@ import Wire
 }
 
 @Suite struct CacheControlTests {
-  @Test(arguments: [
+  private static let examples: [(String, Int64?)] = [
     ("", nil), ("public", nil), ("max-age=60", 60_000), ("public, max-age=60", 60_000),
     ("MAX-AGE=60", 60_000), ("max-age=\"60\"", 60_000), ("max-age = 60", 60_000),
     ("max-age=60, max-age=30", 30_000), ("max-age=60,no-store", 0), ("no-cache", 0),
     ("max-age=", 0), ("max-age=-1", 0), ("max-age=x", 0), ("max-age", 0),
     ("max-age=99999999999999999999", 0), ("max-age=4294967296", 31_536_000_000),
     ("s-maxage=5", nil), ("x-max-age=5", nil), (" , max-age=5 ,", 5_000),
-  ] as [(String, Int64?)])
+  ]
+
+  @Test(arguments: examples)
   func `says how long an answer stays fresh`(_ value: String, _ expected: Int64?) {
     #expect(CacheControl.freshMs(Array(value.utf8)) == expected)
   }
