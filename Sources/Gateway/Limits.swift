@@ -44,6 +44,8 @@ package enum Limits {
   /// At the end the access log has so long to be written; with a collector that stands still the
   /// rest of it is lost.
   static let logEndMs: Int64 = 2_000
+  /// A reload waits for each worker to take it up, for so long at most: they do at their next turn.
+  static let adoptMs: Int64 = 10_000
   /// After EMFILE and the like no connection is accepted for so long.
   static let acceptPauseMs: Int64 = 100
   /// Buffers that were not needed for so long give their memory back.

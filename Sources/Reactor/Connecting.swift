@@ -49,6 +49,9 @@ package final class ListeningSocket {
     fileprivate let raw: CInt
     /// The address, with the port that the system chose where 0 was asked for.
     package let address: SocketAddress
+
+    /// Closes one that nobody takes over.
+    package func discard() { _ = FileDescriptor(adopting: raw) }
   }
 
   /// Takes over a bound socket.

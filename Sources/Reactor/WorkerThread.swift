@@ -16,8 +16,11 @@ package enum WorkerThread {
 
   /// A thread that was started and must be joined.
   package struct Handle: @unchecked Sendable {
-    // A `pthread_t` is a plain number on Linux, valid until the one `join`.
+    // A `pthread_t` is a plain number on Linux, valid until the one `join` or `detach`.
     fileprivate let thread: pthread_t
+
+    /// Gives up joining: the thread's room is freed when it ends.
+    package func detach() { _ = pthread_detach(thread) }
 
     /// Waits until the thread has ended.
     package func join() { _ = pthread_join(thread, nil) }

@@ -11,6 +11,7 @@ final class AccessLog {
   private let loop: EventLoop
   private let flushWaiter: Waiter
   private var lines: [UInt8] = []
+  private var isRetired = false
   private var timeSecond = Int64.min
   private var timePrefix: [UInt8] = []
 
@@ -29,11 +30,18 @@ final class AccessLog {
     lines.reserveCapacity(Self.batchBytes + 4096)
   }
 
+  /// Another takes its place; the lines of requests that still end here are handed over at once.
+  func retire() {
+    isRetired = true
+    flush()
+    flushWaiter.signal()
+  }
+
   /// Writes the line of a request whose answer has ended.
   func write(_ request: Request, endedNs: Int64) {
     let mustArm = lines.isEmpty
     append(request, endedNs)
-    if lines.count >= Self.batchBytes {
+    if lines.count >= Self.batchBytes || isRetired {
       flush()
     } else if mustArm {
       flushWaiter.signal()
@@ -47,9 +55,9 @@ final class AccessLog {
     lines.removeAll(keepingCapacity: true)
   }
 
-  /// Hands over what has waited long enough, for ever; the worker runs it as a task.
+  /// Hands over what has waited long enough, until `retire`; the worker runs it as a task.
   func flushRegularly() async {
-    while true {
+    while !isRetired {
       _ = await flushWaiter.wait()
       // Only the deadline counts now: one signal a batch.
       _ = await flushWaiter.wait(untilMs: loop.nowMs + Self.delayMs)

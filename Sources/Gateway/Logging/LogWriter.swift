@@ -64,13 +64,18 @@ package final class LogWriter: Sendable {
     work.signal()
   }
 
+  /// Has the thread end when all that was handed over is written, and does not wait for it.
+  package func endSoon() {
+    state.withLock { $0.isEnding = true }
+    work.signal()
+  }
+
   /// Ends the thread when all that was handed over is written.
   ///
   /// - Returns: whether it has ended within the time. Where nobody reads what it writes it never
   ///   does, and must not be waited for.
   package func end(withinMs: Int64) -> Bool {
-    state.withLock { $0.isEnding = true }
-    work.signal()
+    endSoon()
     ended.wait(milliseconds: withinMs)
     return state.withLock { $0.hasEnded }
   }

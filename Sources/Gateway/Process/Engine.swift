@@ -4,13 +4,17 @@ import OAuth
 import Reactor
 import Wire
 
-/// All that one worker needs to serve requests: the configuration in the worker's own copies, its
-/// connections to servers, its caches. `Serve.swift` says what it does with them.
+/// All that one worker needs to serve requests by one configuration: the configuration in the
+/// worker's own copies, its connections to servers, its caches. `Serve.swift` says what it does with
+/// them.
+///
+/// A reload puts another in its place. Requests that were begun with this one end with it.
 final class Engine {
   let shared: SharedState
   let loop: EventLoop
-  let buffers = BufferPool()
-  let listeners: [Listener]
+  let buffers: BufferPool
+  /// By the name of the door that callers come in by.
+  let listeners: [String: Listener]
   let router: Router
   let authenticator: Authenticator
   let exchanger: Exchanger
@@ -22,16 +26,20 @@ final class Engine {
   let bodyTimeoutMs: Int64
 
   let clients: HTTPClients
-  private let pools: [UpstreamPool]
+  private let upstreams: [Upstream]
   private let trusted: AddressRanges
   private var ids = RequestIDs()
 
+  /// - Parameter former: the engine before a reload, whose connections to servers that are the same
+  ///   go on.
   init(
-    _ shared: SharedState, worker: Worker, index: Int, workers: Int, loop: EventLoop
+    _ shared: SharedState, worker: Worker, index: Int, workers: Int, loop: EventLoop,
+    after former: Engine? = nil
   ) throws(CryptoFault) {
     let digester = try Digester()
     self.shared = shared
     self.loop = loop
+    buffers = former?.buffers ?? BufferPool()
     let configuration = shared.configuration
     let limits = configuration.limits
     idleTimeoutMs = limits.idleTimeoutMs
@@ -42,16 +50,18 @@ final class Engine {
         requestLineBytesMax: limits.requestLineBytesMax, headBytesMax: limits.headersBytesMax,
         fieldCountMax: limits.headerCountMax),
       headerTimeoutMs: limits.headerTimeoutMs, idleTimeoutMs: limits.idleTimeoutMs)
-    listeners = configuration.listeners.enumerated().map { index, settings in
-      Listener(
-        index: index, name: settings.name, tls: shared.listenerContexts[index],
-        handshakeTimeoutMs: limits.tlsHandshakeTimeoutMs)
+    var listeners: [String: Listener] = [:]
+    for (index, name) in configuration.listenerDoors.enumerated() {
+      listeners[name] = Listener(
+        index: index, name: configuration.listeners[index].name,
+        tls: shared.listenerContexts[index], handshakeTimeoutMs: limits.tlsHandshakeTimeoutMs)
     }
+    self.listeners = listeners
 
     let builder = EngineBuilder(
       shared: shared, workers: workers, index: index, loop: loop, buffers: buffers)
-    let upstreams = builder.upstreams()
-    clients = HTTPClients(resolver: shared.resolver, buffers: buffers, loop: loop)
+    let upstreams = builder.upstreams(after: former?.upstreams ?? [])
+    clients = HTTPClients(resolver: shared.process.resolver, buffers: buffers, loop: loop)
     keyKeeper = KeyKeeper(shared.tokens, clients: clients, digester: digester, loop: loop)
     authenticator = Authenticator(
       shared.tokens, tokens: WorkerTokens(), digester: digester,
@@ -61,16 +71,25 @@ final class Engine {
       loop: loop)
     exchanger = Exchanger(exchanges)
     router = Router(builder.routes(upstreams, targets: exchanges))
-    log = shared.logWriter.flatMap { writer in
+    log = shared.log.flatMap { log in
       configuration.accessLog.map { settings in
-        AccessLog(settings, writer: writer, configDigest: shared.configDigest, loop: loop)
+        AccessLog(settings, writer: log.writer, configDigest: shared.configDigest, loop: loop)
       }
     }
-    pools = upstreams.flatMap { $0.servers.map(\.pool) }
+    self.upstreams = upstreams
   }
-  var poolCount: Int { pools.count }
 
-  func pool(_ index: Int) -> UpstreamPool { pools[index] }
+  /// The connections to all servers.
+  var pools: [UpstreamPool] { upstreams.flatMap { $0.servers.map(\.pool) } }
+
+  /// Another engine takes over. What nobody uses any more ends now, all else with its last request.
+  func retire(for next: Engine) {
+    keyKeeper.end()
+    clients.close()
+    log?.retire()
+    let kept = next.pools
+    for pool in pools where !kept.contains(where: { $0 === pool }) { pool.close() }
+  }
 
   /// Who is at the other end of a connection, and whether it may speak for others.
   func peer(_ address: SocketAddress) -> Peer {
@@ -111,6 +130,20 @@ final class Engine {
       }
     }
     return true
+  }
+}
+
+extension Configuration {
+  /// Names of the doors that callers come in by, which tell a listener from all others also after a
+  /// reload: its address, and where several say port 0, which of them it is.
+  var listenerDoors: [String] {
+    var counts: [String: Int] = [:]
+    return listeners.map { listener in
+      let address = "\(listener.address)"
+      let count = counts[address, default: 0]
+      counts[address] = count + 1
+      return count == 0 ? address : "\(address) #\(count + 1)"
+    }
   }
 }
 

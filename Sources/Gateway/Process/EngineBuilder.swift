@@ -11,9 +11,11 @@ struct EngineBuilder {
   let loop: EventLoop
   let buffers: BufferPool
 
-  /// The upstreams, by their index in the configuration.
-  func upstreams() -> [Upstream] {
-    shared.configuration.upstreams.enumerated().map { number, settings in
+  /// The upstreams, by their index in the configuration. Those of `former` that are the same go on.
+  func upstreams(after former: [Upstream] = []) -> [Upstream] {
+    shared.upstreams.map { upstream in
+      if let same = former.first(where: { $0.shared === upstream }) { return same }
+      let settings = upstream.settings
       let servers = settings.servers.enumerated().map { serverNumber, server in
         let origin = Origin(
           host: server.origin.host, port: server.origin.port,
@@ -29,11 +31,11 @@ struct EngineBuilder {
               idleMax: share(of: settings.idleConnectionsMax),
               resolveEveryMs: settings.resolveEveryMs,
               headBytesMax: Limits.answerHeadBytesMax),
-            tls: shared.upstreamContexts[number], resolver: shared.resolver, buffers: buffers,
-            count: shared.upstreamCounts[number][serverNumber], loop: loop),
+            tls: upstream.context, resolver: shared.process.resolver, buffers: buffers,
+            count: upstream.counts[serverNumber], loop: loop),
           authority: Array(server.origin.authority.utf8), nameJSON: name)
       }
-      return Upstream(name: settings.name, servers: servers, first: index)
+      return Upstream(upstream, servers: servers, first: index)
     }
   }
 

@@ -5,7 +5,7 @@ package import Reactor
 import Synchronization
 import Wire
 
-/// Why a gateway did not start: nothing of it runs then.
+/// Why a gateway did not start, or a reload was refused: nothing of it runs then.
 package enum StartFailure: Error {
   /// The configuration's files are wrong; each at its place.
   case problems([PlacedProblem])
@@ -15,15 +15,18 @@ package enum StartFailure: Error {
 
 /// A gateway that runs: its workers' threads, its log writer's thread, its admin address.
 package final class Gateway: Sendable {
-  /// Where its listeners listen, in the configuration's order, with the ports chosen by the system.
-  package let addresses: [SocketAddress]
-  /// Where its admin address is.
-  package let adminAddress: SocketAddress?
-
-  private let shared: SharedState
+  private let process: ProcessState
   private let workers: [Worker]
   private let threads: [WorkerThread.Handle]
-  private let logThread: WorkerThread.Handle?
+  private let running: Mutex<Running>
+  private let drainedWorkers = Mutex<Set<ObjectIdentifier>>([])
+
+  /// What a reload replaces.
+  private struct Running {
+    var shared: SharedState
+    /// Where each door is.
+    var addresses: [Door: SocketAddress]
+  }
 
   /// Starts a gateway: loads its certificates, binds its addresses, and only when all of that
   /// worked starts its threads.
@@ -33,14 +36,15 @@ package final class Gateway: Sendable {
   package static func start(
     _ configuration: Configuration, report: @escaping @Sendable (String) -> Void
   ) throws(StartFailure) -> Gateway {
-    let shared = try prepare(configuration, report: report)
+    let process = ProcessState(report: report)
+    let prepared = try Prepared(configuration, process)
     let count: Int =
       switch configuration.workers {
       case .automatic: Processors.usable()
       case .fixed(let count): count
       }
     do throws(SystemError) {
-      return try Gateway(shared, workerCount: count)
+      return try Gateway(prepared, process, workerCount: count)
     } catch {
       throw .system("\(error)")
     }
@@ -52,67 +56,237 @@ package final class Gateway: Sendable {
   package static func check(
     _ configuration: Configuration
   ) throws(StartFailure) -> [PlacedProblem] {
-    try prepare(configuration, report: { _ in }).warnings
+    try Prepared(configuration, ProcessState(report: { _ in })).material.warnings
   }
 
-  /// Loads what the configuration names on disk; `tollgate check` does this much and no more.
-  static func prepare(
-    _ configuration: Configuration, report: @escaping @Sendable (String) -> Void
-  ) throws(StartFailure) -> SharedState {
-    let material = TLSMaterial.load(configuration)
-    if !material.problems.isEmpty { throw .problems(material.problems) }
-    let tokens: SharedTokens
-    do throws(CryptoFault) {
-      tokens = try SharedTokens(configuration, material: material, report: report)
-    } catch {
-      throw .system("\(error)")
-    }
-    var writer: LogWriter?
-    if let log = configuration.accessLog {
-      switch log.output {
-      case .standardOutput: writer = LogWriter(path: "-", report: report)
-      case .file(let file): writer = LogWriter(path: file.path, report: report)
-      }
-    }
-    return SharedState(
-      configuration: configuration, configDigest: digest(of: configuration),
-      listenerContexts: material.listeners, upstreamContexts: material.upstreams, tokens: tokens,
-      logWriter: writer, warnings: material.warnings, report: report)
-  }
-
-  /// What of the configuration's files deserves a second look.
-  package var warnings: [PlacedProblem] { shared.warnings }
-
-  private init(_ shared: SharedState, workerCount: Int) throws(SystemError) {
-    self.shared = shared
-    let configuration = shared.configuration
-    let listeners = try configuration.listeners.map { listener throws(SystemError) in
-      try Self.bind(listener.address, copies: workerCount)
-    }
-    let admin = try configuration.admin.map { admin throws(SystemError) in
-      try Self.bind(admin.address, copies: 1)
-    }
-    let probes = try configuration.admin?.probes.map { address throws(SystemError) in
-      try Self.bind(address, copies: 1)
-    }
-    addresses = listeners.map { $0[0].address }
-    adminAddress = admin?[0].address
-    logThread = try shared.logWriter?.start()
+  private init(
+    _ prepared: Prepared, _ process: ProcessState, workerCount: Int
+  ) throws(SystemError) {
+    self.process = process
+    let doors = try Doors(prepared.configuration, copies: workerCount, keeping: [:])
+    let shared = prepared.shared(process, log: try prepared.log(after: nil), after: nil)
+    running = Mutex(Running(shared: shared, addresses: doors.addresses))
 
     var workers: [Worker] = []
     var threads: [WorkerThread.Handle] = []
     for index in 0..<workerCount {
       let loop = try EventLoop()
-      let worker = Worker(loop: loop, shared: shared, index: index)
+      let worker = Worker(loop: loop, process: process, index: index)
       let plan = WorkerPlan(
-        shared: shared, index: index, workers: workerCount, listeners: listeners.map { $0[index] },
-        admin: index == 0 ? admin?[0] : nil, probes: index == 0 ? probes?[0] : nil)
-      loop.spawn { await worker.start(plan) }
+        shared: shared, workers: workerCount, opened: doors.opened(at: index), closed: [])
+      loop.spawn { _ = await worker.adopt(plan) }
       workers.append(worker)
       threads.append(try WorkerThread.start("tg-worker-\(index)") { loop.run() })
     }
     self.workers = workers
     self.threads = threads
+  }
+
+  // What runs.
+
+  /// Where its listeners listen, in the configuration's order, with the ports chosen by the system.
+  package var addresses: [SocketAddress] {
+    running.withLock { running in
+      running.shared.configuration.listenerDoors.compactMap { running.addresses[.listener($0)] }
+    }
+  }
+
+  /// Where its admin address is.
+  package var adminAddress: SocketAddress? {
+    running.withLock { running in
+      running.addresses.first { if case .admin = $0.key { true } else { false } }?.value
+    }
+  }
+
+  /// What of the configuration's files deserves a second look.
+  package var warnings: [PlacedProblem] { running.withLock { $0.shared.warnings } }
+
+  /// A digest of the configuration that runs, without its secrets.
+  package var configDigest: String { running.withLock { $0.shared.configDigest } }
+
+  // Another configuration.
+
+  /// Goes on by another configuration, once all of it has been loaded and every new address bound;
+  /// else nothing changes. To be called by one thread at a time.
+  ///
+  /// Connections stay, requests under way end by the configuration that they began with, and what
+  /// is kept of keys, tokens and connections to servers stays as far as it still applies. The
+  /// number of workers is what it was.
+  package func reload(_ configuration: Configuration) throws(StartFailure) {
+    let former = running.withLock { $0 }
+    let prepared = try Prepared(configuration, process, after: former.shared)
+    let doors: Doors
+    let shared: SharedState
+    do throws(SystemError) {
+      let log = try prepared.log(after: former.shared.log)
+      doors = try Doors(configuration, copies: workers.count, keeping: former.addresses)
+      shared = prepared.shared(process, log: log, after: former.shared)
+    } catch {
+      throw .system("\(error)")
+    }
+    running.withLock { $0 = Running(shared: shared, addresses: doors.addresses) }
+    let adopted = Semaphore()
+    for (index, worker) in workers.enumerated() {
+      let plan = WorkerPlan(
+        shared: shared, workers: workers.count, opened: doors.opened(at: index),
+        closed: doors.closed)
+      worker.loop.spawn {
+        _ = await worker.adopt(plan)
+        adopted.signal()
+      }
+    }
+    for _ in workers { adopted.wait(milliseconds: Limits.adoptMs) }
+  }
+
+  // The end.
+
+  /// Opens the access log anew.
+  package func reopenLogs() { running.withLock { $0.shared.log?.writer.reopen() } }
+
+  /// Makes readiness fail, so that no new callers are sent here.
+  package func failReadiness() { process.beginDraining() }
+
+  /// Stops accepting, ends idle connections and lets requests finish.
+  package func drain() {
+    process.beginDraining()
+    for worker in workers {
+      worker.loop.spawn {
+        await worker.drain { [self] in noteDrained(worker) }
+      }
+    }
+  }
+
+  private func noteDrained(_ worker: Worker) {
+    drainedWorkers.withLock { _ = $0.insert(ObjectIdentifier(worker)) }
+  }
+
+  /// Whether no connection is left.
+  package var isDrained: Bool {
+    drainedWorkers.withLock { $0.count == workers.count } && process.connectionCount == 0
+  }
+
+  /// Ends all threads; requests that are under way are cut.
+  package func stop() {
+    let finished = Semaphore()
+    for worker in workers {
+      worker.loop.spawn {
+        await worker.finish()
+        finished.signal()
+      }
+    }
+    for _ in workers { finished.wait(milliseconds: 1_000) }
+    let shared = running.withLock { $0.shared }
+    for line in shared.tokens.summary() { process.report(line) }
+    for worker in workers { worker.loop.stop() }
+    for thread in threads { thread.join() }
+    shared.log?.end(withinMs: Limits.logEndMs)
+  }
+}
+
+/// A configuration with all that it names on disk loaded; `tollgate check` does this much and no
+/// more.
+struct Prepared {
+  let configuration: Configuration
+  let material: TLSMaterial
+  private let tokens: SharedTokens
+
+  init(
+    _ configuration: Configuration, _ process: ProcessState, after former: SharedState? = nil
+  ) throws(StartFailure) {
+    self.configuration = configuration
+    material = TLSMaterial.load(configuration, tickets: process.tickets)
+    if !material.problems.isEmpty { throw .problems(material.problems) }
+    do throws(CryptoFault) {
+      tokens = try SharedTokens(
+        configuration, material: material, after: former?.tokens, report: process.report)
+    } catch {
+      throw .system("\(error)")
+    }
+  }
+
+  /// The access log, the one that is open where it goes to the same place.
+  func log(after former: LogLease?) throws(SystemError) -> LogLease? {
+    guard let settings = configuration.accessLog else { return nil }
+    let path =
+      switch settings.output {
+      case .standardOutput: "-"
+      case .file(let file): file.path
+      }
+    if let former, former.path == path { return former }
+    return try LogLease(path: path, report: tokens.report)
+  }
+
+  func shared(
+    _ process: ProcessState, log: LogLease?, after former: SharedState?
+  ) -> SharedState {
+    SharedState(
+      process, configuration: configuration, configDigest: digest, material: material,
+      tokens: tokens, log: log, after: former)
+  }
+
+  private var digest: String {
+    guard let digester = try? Digester() else { return "" }
+    return String(digester.digest(configuration.digestInput).description.prefix(16))
+  }
+}
+
+/// A configuration's doors: those that are open already, those that were bound for it, and those
+/// that it no longer has.
+struct Doors {
+  private(set) var addresses: [Door: SocketAddress] = [:]
+  private(set) var closed: [Door] = []
+  private var bound: [Door: [ListeningSocket.Bound]] = [:]
+
+  /// Binds what is not open yet.
+  ///
+  /// - Parameters:
+  ///   - copies: sockets of a listener, one for each worker.
+  ///   - open: what is open.
+  init(
+    _ configuration: Configuration, copies: Int, keeping open: [Door: SocketAddress]
+  ) throws(SystemError) {
+    do throws(SystemError) {
+      try bindAll(configuration, copies: copies, open)
+    } catch {
+      discard()
+      throw error
+    }
+    closed = open.keys.filter { addresses[$0] == nil }
+  }
+
+  /// Closes what was bound and is not wanted after all.
+  func discard() {
+    for socket in bound.values.joined() { socket.discard() }
+  }
+
+  private mutating func bindAll(
+    _ configuration: Configuration, copies: Int, _ open: [Door: SocketAddress]
+  ) throws(SystemError) {
+    let names = configuration.listenerDoors
+    for (index, listener) in configuration.listeners.enumerated() {
+      try add(.listener(names[index]), listener.address, copies: copies, open)
+    }
+    if let admin = configuration.admin {
+      try add(.admin("\(admin.address)"), admin.address, copies: 1, open)
+      if let probes = admin.probes { try add(.probes("\(probes)"), probes, copies: 1, open) }
+    }
+  }
+
+  /// A worker's sockets of the new doors; the admin address is the first worker's.
+  func opened(at worker: Int) -> [Door: ListeningSocket.Bound] {
+    bound.compactMapValues { $0.indices.contains(worker) ? $0[worker] : nil }
+  }
+
+  private mutating func add(
+    _ door: Door, _ address: ListenAddress, copies: Int, _ open: [Door: SocketAddress]
+  ) throws(SystemError) {
+    if let address = open[door] {
+      addresses[door] = address
+      return
+    }
+    let sockets = try Self.bind(address, copies: copies)
+    bound[door] = sockets
+    addresses[door] = sockets[0].address
   }
 
   /// Binds an address as often as there are workers; the first time without sharing, so that an
@@ -121,7 +295,7 @@ package final class Gateway: Sendable {
     _ address: ListenAddress, copies: Int
   ) throws(SystemError) -> [ListeningSocket.Bound] {
     var last: SystemError?
-    for wanted in try addresses(of: address) {
+    for wanted in try resolved(address) {
       do throws(SystemError) {
         // A port that the system chooses is nobody else's.
         let first: ListeningSocket.Bound
@@ -141,8 +315,8 @@ package final class Gateway: Sendable {
     throw last ?? SystemError.timedOut("resolve \(address)")
   }
 
-  private static func addresses(
-    of address: ListenAddress
+  private static func resolved(
+    _ address: ListenAddress
   ) throws(SystemError) -> [SocketAddress] {
     if let literal = SocketAddress(literal: address.host.text, port: address.port) {
       return [literal]
@@ -152,55 +326,5 @@ package final class Gateway: Sendable {
     } catch {
       throw SystemError(call: "resolve \(address.host.text): \(error.text)", code: EADDRNOTAVAIL)
     }
-  }
-
-  // The end.
-
-  /// Opens the access log anew.
-  package func reopenLogs() { shared.logWriter?.reopen() }
-
-  /// Makes readiness fail, so that no new callers are sent here.
-  package func failReadiness() { shared.beginDraining() }
-
-  /// Stops accepting, ends idle connections and lets requests finish.
-  package func drain() {
-    shared.beginDraining()
-    for worker in workers {
-      worker.loop.spawn {
-        await worker.drain { [self] in noteDrained(worker) }
-      }
-    }
-  }
-
-  private let drainedWorkers = Mutex<Set<ObjectIdentifier>>([])
-
-  private func noteDrained(_ worker: Worker) {
-    drainedWorkers.withLock { _ = $0.insert(ObjectIdentifier(worker)) }
-  }
-
-  /// Whether no connection is left.
-  package var isDrained: Bool {
-    drainedWorkers.withLock { $0.count == workers.count } && shared.connectionCount == 0
-  }
-
-  /// Ends all threads; requests that are under way are cut.
-  package func stop() {
-    let finished = Semaphore()
-    for worker in workers {
-      worker.loop.spawn {
-        await worker.finish()
-        finished.signal()
-      }
-    }
-    for _ in workers { finished.wait(milliseconds: 1_000) }
-    for line in shared.tokens.summary() { shared.report(line) }
-    for worker in workers { worker.loop.stop() }
-    for thread in threads { thread.join() }
-    if let writer = shared.logWriter, writer.end(withinMs: Limits.logEndMs) { logThread?.join() }
-  }
-
-  private static func digest(of configuration: Configuration) -> String {
-    guard let digester = try? Digester() else { return "" }
-    return String(digester.digest(configuration.digestInput).description.prefix(16))
   }
 }

@@ -2,63 +2,101 @@ import HTTP
 import OAuth
 import Reactor
 import Synchronization
+import Wire
 
-/// What all workers share, because every limit of the routes file is for the whole process and a
-/// token costs one signature check and one exchange a process, not a core.
+/// What all workers share of one configuration, because every limit of the routes file is for the
+/// whole process and a token costs one signature check and one exchange a process, not a core.
+///
+/// A reload makes another one, which goes on with what of this one still applies.
 package final class SharedState: Sendable {
+  let process: ProcessState
   let configuration: Configuration
   let configDigest: String
-  let resolver = Resolver()
   let listenerContexts: [TLSServerContext?]
-  /// By upstream.
-  let upstreamContexts: [TLSClientContext?]
-  /// By upstream and server.
-  let upstreamCounts: [[ConnectionCount]]
+  let upstreams: [SharedUpstream]
   let tokens: SharedTokens
-  let logWriter: LogWriter?
+  let log: LogLease?
   let warnings: [PlacedProblem]
-  let report: @Sendable (String) -> Void
-
-  private let connections = Atomic<Int>(0)
-  private let draining = Atomic<Bool>(false)
 
   init(
-    configuration: Configuration, configDigest: String, listenerContexts: [TLSServerContext?],
-    upstreamContexts: [TLSClientContext?], tokens: SharedTokens, logWriter: LogWriter?,
-    warnings: [PlacedProblem],
-    report: @escaping @Sendable (String) -> Void
+    _ process: ProcessState, configuration: Configuration, configDigest: String,
+    material: TLSMaterial, tokens: SharedTokens, log: LogLease?, after former: SharedState?
   ) {
+    self.process = process
     self.configuration = configuration
     self.configDigest = configDigest
-    self.listenerContexts = listenerContexts
-    self.upstreamContexts = upstreamContexts
     self.tokens = tokens
-    self.logWriter = logWriter
-    self.warnings = warnings
-    self.report = report
-    upstreamCounts = configuration.upstreams.map { upstream in
-      upstream.servers.map { _ in
-        ConnectionCount(max: upstream.connectionsMax, queue: Limits.upstreamQueueMax)
-      }
+    self.log = log
+    listenerContexts = material.listeners
+    warnings = material.warnings
+    upstreams = configuration.upstreams.enumerated().map { index, settings in
+      let made = SharedUpstream(settings, material.upstreams[index])
+      return former?.upstreams.first { $0.isSame(as: made) } ?? made
     }
   }
 
-  /// Whether the process is ending.
-  var isDraining: Bool { draining.load(ordering: .relaxed) }
+  func report(_ text: String) { process.report(text) }
 
-  func beginDraining() { draining.store(true, ordering: .relaxed) }
+  /// Whether the process is ending.
+  var isDraining: Bool { process.isDraining }
 
   /// Counts a caller's connection in; false when that is one too many.
   func takeConnection() -> Bool {
-    if connections.add(1, ordering: .relaxed).newValue <= configuration.limits.connectionsMax {
-      return true
-    }
-    connections.subtract(1, ordering: .relaxed)
-    return false
+    process.takeConnection(max: configuration.limits.connectionsMax)
   }
 
-  func giveConnection() { connections.subtract(1, ordering: .relaxed) }
+  func giveConnection() { process.giveConnection() }
+}
 
-  /// Callers' connections that are open.
-  var connectionCount: Int { connections.load(ordering: .relaxed) }
+/// One upstream with what all workers share of it. Connections to its servers outlive a reload that
+/// changes nothing of it.
+final class SharedUpstream: Sendable {
+  let settings: UpstreamSettings
+  let context: TLSClientContext?
+  /// By server.
+  let counts: [ConnectionCount]
+  private let materialDigest: [UInt8]
+
+  init(_ settings: UpstreamSettings, _ material: TLSMaterial.Client) {
+    self.settings = settings
+    context = material.context
+    materialDigest = material.digest
+    counts = settings.servers.map { _ in
+      ConnectionCount(max: settings.connectionsMax, queue: Limits.upstreamQueueMax)
+    }
+  }
+
+  /// Whether connections made for one are as good for the other.
+  func isSame(as other: SharedUpstream) -> Bool {
+    settings.isSame(as: other.settings) && materialDigest == other.materialDigest
+  }
+}
+
+/// The access log's writer, on loan to each configuration that writes to the same place; with the
+/// last of them it ends.
+final class LogLease: Sendable {
+  let writer: LogWriter
+  let path: String
+  private let thread: WorkerThread.Handle
+  private let isJoined = Atomic<Bool>(false)
+
+  /// Opens the log and starts its thread.
+  init(path: String, report: @escaping @Sendable (String) -> Void) throws(SystemError) {
+    self.path = path
+    writer = LogWriter(path: path, report: report)
+    thread = try writer.start()
+  }
+
+  deinit {
+    if isJoined.load(ordering: .relaxed) { return }
+    writer.endSoon()
+    thread.detach()
+  }
+
+  /// Ends the thread when all is written, where that is not held up.
+  func end(withinMs: Int64) {
+    guard writer.end(withinMs: withinMs) else { return }
+    isJoined.store(true, ordering: .relaxed)
+    thread.join()
+  }
 }

@@ -1,3 +1,4 @@
+import Crypto
 package import OAuth
 import Reactor
 import Wire
@@ -6,27 +7,43 @@ import Wire
 /// found, each at its place in the routes file.
 struct TLSMaterial {
   private(set) var listeners: [TLSServerContext?] = []
-  private(set) var upstreams: [TLSClientContext?] = []
+  private(set) var upstreams: [Client] = []
   private(set) var issuers: [TLSClientContext?] = []
   private(set) var exchanges: [TLSClientContext?] = []
   private(set) var problems: [PlacedProblem] = []
   private(set) var warnings: [PlacedProblem] = []
+
+  /// What connections to an upstream's servers are made with.
+  struct Client {
+    let context: TLSClientContext?
+    /// Of all files that went into it.
+    let digest: [UInt8]
+  }
+
+  /// What was read since it was last emptied.
+  private var filesRead: [UInt8] = []
+
+  private var filesDigest: [UInt8] { (try? Digester().digest(filesRead).bytes) ?? filesRead }
 
   /// A certificate that ends sooner is told of.
   private static let soonSeconds: Int64 = 14 * 24 * 3_600
 
   private static let fileBytesMax = 1 << 20
 
-  static func load(_ configuration: Configuration) -> TLSMaterial {
+  /// - Parameter tickets: the process's own, so that sessions outlive a reload.
+  static func load(
+    _ configuration: Configuration, tickets: TicketKeys = TicketKeys()
+  ) -> TLSMaterial {
     var material = TLSMaterial()
-    let tickets = TicketKeys()
     for listener in configuration.listeners {
       material.listeners.append(
         listener.tls.flatMap { material.server($0, tickets: tickets) })
     }
     for upstream in configuration.upstreams {
       let isNeeded = upstream.servers.contains { $0.origin.isSecure }
-      material.upstreams.append(isNeeded ? material.client(upstream.tls.ca) : nil)
+      material.filesRead = []
+      let context = isNeeded ? material.client(upstream.tls.ca) : nil
+      material.upstreams.append(Client(context: context, digest: material.filesDigest))
     }
     material.issuers = configuration.issuers.map { material.client($0.ca) }
     material.exchanges = configuration.exchanges.map { material.client($0.ca) }
@@ -90,7 +107,9 @@ struct TLSMaterial {
 
   private mutating func read(_ file: FileReference) -> [UInt8]? {
     do throws(SystemError) {
-      return try Files.read(file.path, bytesMax: Self.fileBytesMax)
+      let bytes = try Files.read(file.path, bytesMax: Self.fileBytesMax)
+      filesRead += bytes
+      return bytes
     } catch {
       problems.append(
         PlacedProblem(

@@ -3,16 +3,21 @@ import HTTP
 import Reactor
 import Wire
 
-/// What a worker is started with.
+/// A place where connections come in. Its name tells it from all others, also after a reload.
+enum Door: Hashable, Sendable {
+  case listener(String)
+  case admin(String)
+  case probes(String)
+}
+
+/// What changes for a worker when it starts and at each reload.
 struct WorkerPlan: Sendable {
   let shared: SharedState
-  let index: Int
   let workers: Int
-  /// For each listener of the configuration its socket.
-  let listeners: [ListeningSocket.Bound]
-  /// At one worker only.
-  let admin: ListeningSocket.Bound?
-  let probes: ListeningSocket.Bound?
+  /// For each new door this worker's socket.
+  let opened: [Door: ListeningSocket.Bound]
+  /// Doors that are no more.
+  let closed: [Door]
 }
 
 /// One thread's share of the gateway: its listeners, its callers' connections, its engine.
@@ -25,22 +30,18 @@ actor Worker {
     unsafe loop.asUnownedSerialExecutor()
   }
 
-  /// Who serves what a listening socket accepts.
-  private enum Door {
-    case listener(Int)
-    case admin
-    case probes
-  }
-
-  private let shared: SharedState
   private let index: Int
+  private let process: ProcessState
+  /// Of the configuration that runs.
   private var engine: Engine?
-  private var acceptWaiters: [Waiter] = []
+  private var doors: [Door: Waiter] = [:]
   /// A caller's connection and how it came.
   private struct Guest {
     let connection: ServerConnection
-    let listener: Int
-    let peer: Peer
+    let listener: String
+    let address: SocketAddress
+    /// Whose listener it came by is no more: it is served to its end by what it came for.
+    var engine: Engine?
   }
 
   private var guests: [UInt64: Guest] = [:]
@@ -48,43 +49,71 @@ actor Worker {
   private var isDraining = false
   private var onDrained: (@Sendable () -> Void)?
 
-  init(loop: EventLoop, shared: SharedState, index: Int) {
+  init(loop: EventLoop, process: ProcessState, index: Int) {
     self.loop = loop
-    self.shared = shared
+    self.process = process
     self.index = index
   }
 
-  /// Begins to serve.
-  func start(_ plan: WorkerPlan) {
+  /// Begins to serve, or goes on by another configuration. Requests that are under way end by the
+  /// one that they began with.
+  ///
+  /// - Returns: whether it does; where it does not, nothing has changed.
+  func adopt(_ plan: WorkerPlan) -> Bool {
+    let former = engine
     let engine: Engine
     do throws(CryptoFault) {
-      engine = try Engine(shared, worker: self, index: index, workers: plan.workers, loop: loop)
+      engine = try Engine(
+        plan.shared, worker: self, index: index, workers: plan.workers, loop: loop, after: former)
     } catch {
       // `prepare` has made a digester before: this is a machine without memory.
-      shared.report("worker \(index) can't start: \(error)")
-      return
+      process.report("worker \(index) can't start: \(error)")
+      return false
     }
     self.engine = engine
-    for (index, bound) in plan.listeners.enumerated() {
-      loop.spawn { await self.accept(at: bound, .listener(index)) }
+    former?.retire(for: engine)
+    for door in plan.closed { close(door, former) }
+    for (door, bound) in plan.opened { loop.spawn { await self.accept(at: bound, door) } }
+    let kept = former?.pools ?? []
+    for (index, pool) in engine.pools.enumerated() where !kept.contains(where: { $0 === pool }) {
+      loop.spawn { await self.keepPool(index, of: plan.shared) }
     }
-    if let admin = plan.admin { loop.spawn { await self.accept(at: admin, .admin) } }
-    if let probes = plan.probes { loop.spawn { await self.accept(at: probes, .probes) } }
-    for index in 0..<engine.poolCount { loop.spawn { await self.keepPool(index) } }
-    if engine.log != nil { loop.spawn { await self.flushLog() } }
-    loop.spawn { await self.trimBuffers() }
+    if engine.log != nil { loop.spawn { await self.flushLog(of: plan.shared) } }
     if index == 0 {
-      for issuer in shared.tokens.issuers.indices { loop.spawn { await self.keepKeys(issuer) } }
+      for issuer in plan.shared.tokens.issuers.indices {
+        loop.spawn { await self.keepKeys(issuer, of: plan.shared) }
+      }
+    }
+    if former == nil { loop.spawn { await self.trimBuffers() } }
+    return true
+  }
+
+  private func close(_ door: Door, _ former: Engine?) {
+    doors.removeValue(forKey: door)?.signal()
+    guard case .listener(let name) = door else { return }
+    for (serial, guest) in guests where guest.listener == name && guest.engine == nil {
+      guests[serial]?.engine = former
+      guest.connection.drain()
     }
   }
 
-  // The worker's standing tasks.
+  // The standing tasks of one configuration. By the time that one of them begins another may run.
 
-  private func keepPool(_ index: Int) async { await engine?.pool(index).keepIdle() }
+  private func engine(of shared: SharedState) -> Engine? {
+    engine?.shared === shared ? engine : nil
+  }
 
-  private func flushLog() async { await engine?.log?.flushRegularly() }
+  private func keepPool(_ index: Int, of shared: SharedState) async {
+    await engine(of: shared)?.pools[index].keepIdle()
+  }
 
-  private func keepKeys(_ issuer: Int) async { await engine?.keyKeeper.keep(issuer) }
+  private func flushLog(of shared: SharedState) async {
+    await engine(of: shared)?.log?.flushRegularly()
+  }
+
+  private func keepKeys(_ issuer: Int, of shared: SharedState) async {
+    await engine(of: shared)?.keyKeeper.keep(issuer)
+  }
 
   private func trimBuffers() async {
     let waiter = Waiter(on: loop)
@@ -92,7 +121,7 @@ actor Worker {
       _ = await waiter.wait(untilMs: loop.nowMs + Limits.trimEveryMs)
       engine?.buffers.trim()
       engine?.clients.sweep()
-      if index == 0 { shared.tokens.removeEnded() }
+      if index == 0 { engine?.shared.tokens.removeEnded() }
     }
   }
 
@@ -106,17 +135,18 @@ actor Worker {
     do throws(SystemError) {
       socket = try ListeningSocket(adopting: bound, on: loop)
     } catch {
-      shared.report("listen \(bound.address): \(error)")
+      process.report("listen \(bound.address): \(error)")
       return
     }
     let waiter = Waiter(on: loop)
     socket.waiter = waiter
-    acceptWaiters.append(waiter)
+    doors[door] = waiter
     var hasReported = false
     // Probes are answered until the end.
     let closesFirst = if case .listener = door { true } else { false }
     var acceptedInTurn = 0
     while true {
+      let isClosing = isDraining && closesFirst || doors[door] !== waiter
       switch socket.accept(on: loop) {
       case .connection(let connection, let peer):
         hasReported = false
@@ -130,13 +160,13 @@ actor Worker {
       case .skipped: continue
       case .none:
         // What was queued is served before the socket closes.
-        if isDraining, closesFirst { return }
+        if isClosing { return }
         acceptedInTurn = 0
         _ = await waiter.wait()
       case .exhausted(let error):
-        if !hasReported { shared.report("can't accept connections: \(error)") }
+        if !hasReported { process.report("can't accept connections: \(error)") }
         hasReported = true
-        if isDraining, closesFirst { return }
+        if isClosing { return }
         let untilMs = loop.nowMs + Limits.acceptPauseMs
         while loop.nowMs < untilMs { _ = await waiter.wait(untilMs: untilMs) }
       }
@@ -147,46 +177,84 @@ actor Worker {
     switch door {
     case .admin: loop.spawn { await self.serveAdmin(socket, isProbe: false) }
     case .probes: loop.spawn { await self.serveAdmin(socket, isProbe: true) }
-    case .listener(let index):
-      let isWelcome = shared.takeConnection()
+    case .listener(let name):
+      guard let engine, let listener = engine.listeners[name] else { return }
+      let isWelcome = engine.shared.takeConnection()
       loop.spawn {
         if isWelcome {
-          await self.welcome(socket, peer, listener: index, serial: serial)
+          await self.welcome(socket, peer, name, listener, engine, serial: serial)
         } else {
-          await self.shed(socket, listener: index)
+          await self.shed(socket, listener, engine)
         }
       }
     }
   }
 
   private func welcome(
-    _ socket: Socket, _ peer: SocketAddress, listener index: Int, serial: UInt64
+    _ socket: Socket, _ peer: SocketAddress, _ name: String, _ listener: Listener,
+    _ engine: Engine, serial: UInt64
   ) async {
-    guard let engine else { return }
     let waiter = Waiter(on: loop)
     socket.waiter = waiter
-    guard let stream = await secured(socket, engine.listeners[index], waiter) else {
-      shared.giveConnection()
+    guard let stream = await secured(socket, listener, waiter) else {
+      process.giveConnection()
       return
     }
     let connection = ServerConnection(
       stream, waiter: waiter, buffers: engine.buffers, limits: engine.connectionLimits)
-    guests[serial] = Guest(connection: connection, listener: index, peer: engine.peer(peer))
+    var guest = Guest(connection: connection, listener: name, address: peer)
     if isDraining { connection.drain() }
+    if doors[.listener(name)] == nil {
+      // The listener was taken away during the handshake.
+      guest.engine = engine
+      connection.drain()
+    }
+    guests[serial] = guest
     await serve(serial)
   }
 
-  /// Serves a connection until it ends, or until it idles; then it waits without a task.
+  /// Serves a connection's requests, one after the other, until it ends, or until it idles; then it
+  /// waits without a task. Each request has the configuration that runs when its head has come.
   private func serve(_ serial: UInt64) async {
-    guard let engine, let guest = guests[serial] else { return }
-    let isIdle = await engine.serve(
-      guest.connection, from: engine.listeners[guest.listener], peer: guest.peer)
-    if isIdle {
-      guest.connection.park { self.loop.spawn { await self.serve(serial) } }
-      return
+    guard let connection = guests[serial]?.connection else { return }
+    var request: Request?
+    var server: Engine?
+    var turn = loop.turn
+    var servedInTurn = 0
+    serving: while true {
+      // A caller that sends ahead and reads as fast would have the worker for itself.
+      if turn != loop.turn {
+        turn = loop.turn
+        servedInTurn = 0
+      } else if servedInTurn >= Limits.requestsPerTurn {
+        await connection.waiter.pause()
+      }
+      servedInTurn += 1
+      let arrival = await connection.nextRequest()
+      switch arrival {
+      case .finished:
+        connection.finish()
+        break serving
+      case .parked:
+        connection.park { self.loop.spawn { await self.serve(serial) } }
+        return
+      case .request, .faulty, .tooSlow: break
+      }
+      guard let guest = guests[serial], let engine = guest.engine ?? engine else { break serving }
+      if server !== engine || request == nil {
+        guard let listener = engine.listeners[guest.listener] else { break serving }
+        server = engine
+        request = Request(connection, listener: listener, peer: engine.peer(guest.address))
+      }
+      if let request { await engine.serve(arrival, request) }
+      if connection.isAborted { break serving }
+      if connection.closesAfterAnswer {
+        await connection.close()
+        break serving
+      }
     }
     guests[serial] = nil
-    shared.giveConnection()
+    process.giveConnection()
     if guests.isEmpty { onDrained?() }
   }
 
@@ -208,14 +276,14 @@ actor Worker {
   }
 
   /// One connection too many: told so where that costs no handshake.
-  private func shed(_ socket: Socket, listener index: Int) async {
-    guard let engine, engine.listeners[index].tls == nil else { return }
+  private func shed(_ socket: Socket, _ listener: Listener, _ engine: Engine) async {
+    guard listener.tls == nil else { return }
     let waiter = Waiter(on: loop)
     socket.waiter = waiter
     let connection = ServerConnection(
       ByteStream(socket), waiter: waiter, buffers: engine.buffers,
       limits: engine.connectionLimits)
-    await engine.shed(connection, from: engine.listeners[index])
+    await engine.shed(connection, from: listener)
   }
 
   private func serveAdmin(_ socket: Socket, isProbe: Bool) async {
@@ -224,9 +292,10 @@ actor Worker {
     socket.waiter = waiter
     let connection = ServerConnection(
       ByteStream(socket), waiter: waiter, buffers: engine.buffers, limits: Admin.limits)
-    let admin = Admin(shared, isProbe: isProbe)
     await connection.serveSmall(contentBytesMax: Admin.contentBytesMax) { request in
-      admin.answer(request)
+      // Of the configuration that runs now, not of the one that the connection came by.
+      guard let engine = self.engine else { return SmallAnswer(503) }
+      return Admin(engine.shared, isProbe: isProbe).answer(request)
     }
   }
 
@@ -237,7 +306,7 @@ actor Worker {
   func drain(whenDone: @escaping @Sendable () -> Void) {
     isDraining = true
     onDrained = whenDone
-    for waiter in acceptWaiters { waiter.signal() }
+    for waiter in doors.values { waiter.signal() }
     for guest in guests.values { guest.connection.drain() }
     if guests.isEmpty { whenDone() }
   }

@@ -19,6 +19,15 @@ package struct UpstreamSettings: Sendable {
   package let resolveEveryMs: Int64
   package let place: ConfigPlace
 
+  /// Whether the other says the same, wherever in a file it stands.
+  package func isSame(as other: UpstreamSettings) -> Bool {
+    name == other.name && servers.map(\.origin) == other.servers.map(\.origin)
+      && balance == other.balance && tls.ca?.path == other.tls.ca?.path
+      && tls.serverName == other.tls.serverName && connectTimeoutMs == other.connectTimeoutMs
+      && idleConnectionsMax == other.idleConnectionsMax && idleTimeoutMs == other.idleTimeoutMs
+      && connectionsMax == other.connectionsMax && resolveEveryMs == other.resolveEveryMs
+  }
+
   package struct Server: Sendable {
     package let origin: HTTPOrigin
     package let place: ConfigPlace

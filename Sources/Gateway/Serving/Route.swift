@@ -125,7 +125,7 @@ final class Upstream {
     let nameJSON: [UInt8]
   }
 
-  let name: String
+  let shared: SharedUpstream
   let servers: [Server]
   /// How many resends are left: a fifth of the requests sent, so that a failing server is not
   /// asked much more than a healthy one, and a few a second where there is little traffic.
@@ -137,8 +137,8 @@ final class Upstream {
   private static let retryCeiling = 100.0
 
   /// - Parameter first: where to begin the round: different for each worker.
-  init(name: String, servers: [Server], first: Int) {
-    self.name = name
+  init(_ shared: SharedUpstream, servers: [Server], first: Int) {
+    self.shared = shared
     self.servers = servers
     next = servers.isEmpty ? 0 : first % servers.count
   }

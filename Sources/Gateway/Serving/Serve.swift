@@ -34,40 +34,14 @@ extension Engine {
     log?.write(request, endedNs: Clock.monotonicNs())
   }
 
-  /// Serves a connection's requests, one after the other, until it ends or idles.
-  ///
-  /// - Returns: whether it idles: it is to be parked, and served again when it wakes.
-  func serve(
-    _ connection: ServerConnection, from listener: Listener, peer: Peer
-  ) async -> Bool {
-    let request = Request(connection, listener: listener, peer: peer)
-    var turn = loop.turn
-    var servedInTurn = 0
-    while true {
-      // A caller that sends ahead and reads as fast would have the worker for itself.
-      if turn != loop.turn {
-        turn = loop.turn
-        servedInTurn = 0
-      } else if servedInTurn >= Limits.requestsPerTurn {
-        await connection.waiter.pause()
-      }
-      servedInTurn += 1
-      let arrival = await connection.nextRequest()
-      request.reset(startedNs: Clock.monotonicNs())
-      switch arrival {
-      case .finished:
-        connection.finish()
-        return false
-      case .parked: return true
-      case .request: await serve(request)
-      case .faulty(let fault): await refuseHead(refusal(for: fault), request)
-      case .tooSlow: await refuseHead(Refusal(.requestTimeout), request)
-      }
-      if connection.isAborted { return false }
-      if connection.closesAfterAnswer {
-        await connection.close()
-        return false
-      }
+  /// Serves what came next on a connection that has not ended.
+  func serve(_ arrival: ServerConnection.Arrival, _ request: Request) async {
+    request.reset(startedNs: Clock.monotonicNs())
+    switch arrival {
+    case .request: await serve(request)
+    case .faulty(let fault): await refuseHead(refusal(for: fault), request)
+    case .tooSlow: await refuseHead(Refusal(.requestTimeout), request)
+    case .finished, .parked: break
     }
   }
 

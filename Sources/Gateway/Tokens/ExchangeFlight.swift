@@ -85,37 +85,70 @@ final class SharedExchange: Sendable {
   let settings: ExchangeSettings
   let context: TLSClientContext?
   let cache: ExchangeCache
-  let flights = ExchangeFlights()
+  let flights: ExchangeFlights
   let breaker: Breaker
   /// Calls under way at once.
   let calls: Places
-  let tallies = ExchangeTallies()
+  let tallies: ExchangeTallies
+  /// Tells this exchange from all others that this process has had: connections made for it are
+  /// used for no other, nor for what has its name after a reload.
+  let serial = SharedExchange.serials.add(1, ordering: .relaxed).newValue
+  /// Whose metadata name the token endpoint, where the routes file doesn't.
+  private let issuer: IssuerKeys?
 
-  init(_ settings: ExchangeSettings, context: TLSClientContext?) {
+  private static let serials = Atomic<UInt64>(0)
+
+  /// - Parameters:
+  ///   - issuer: the one that is the token service, if it is one.
+  ///   - former: the exchange of that name before a reload. Its tokens stay: each is kept under a
+  ///     digest of all that it depends on.
+  init(
+    _ settings: ExchangeSettings, context: TLSClientContext?, issuer: IssuerKeys?,
+    after former: SharedExchange? = nil
+  ) {
     self.settings = settings
     self.context = context
-    cache = ExchangeCache(settings.cache)
-    breaker = Breaker(settings.breaker)
-    calls = Places(settings.concurrency)
+    self.issuer = issuer
+    let kept = former.flatMap { $0.settings.cache == settings.cache ? $0.cache : nil }
+    cache = kept ?? ExchangeCache(settings.cache)
+    flights = former?.flights ?? ExchangeFlights()
+    let breaker = former.flatMap { $0.settings.breaker == settings.breaker ? $0.breaker : nil }
+    self.breaker = breaker ?? Breaker(settings.breaker)
+    let calls = former.flatMap {
+      $0.settings.concurrency == settings.concurrency ? $0.calls : nil
+    }
+    self.calls = calls ?? Places(settings.concurrency)
+    tallies = former?.tallies ?? ExchangeTallies()
+  }
+
+  /// Where tokens are exchanged; nil while discovery has not said so.
+  var endpoint: HTTPURL? {
+    switch settings.tokenService {
+    case .endpoint(let url): url
+    case .issuer: issuer?.discovery?.tokenEndpoint
+    }
+  }
+
+  /// The token service as the digest of a target names it.
+  var tokenService: UTF8Text {
+    switch settings.tokenService {
+    case .endpoint(let url): UTF8Text("\(url)")
+    case .issuer(_, let name): issuer?.rules.settings.issuer ?? UTF8Text(name)
+    }
   }
 }
 
 /// One target of exchanged tokens: an exchange with audiences, resources and scopes.
 final class SharedTarget: Sendable {
   let exchange: SharedExchange
-  let exchangeIndex: Int
   let digest: SHA256Digest
   let request: TokenExchange
   let judge: ExchangeJudge
 
-  init(
-    _ exchange: SharedExchange, index: Int, target: ExchangeTarget, tokenService: UTF8Text,
-    digester: Digester
-  ) {
+  init(_ exchange: SharedExchange, target: ExchangeTarget, digester: Digester) {
     self.exchange = exchange
-    exchangeIndex = index
     digest = TargetDigest.make(
-      exchange.settings, tokenService: tokenService, target: target, digester: digester)
+      exchange.settings, tokenService: exchange.tokenService, target: target, digester: digester)
     request = TokenExchange(exchange.settings, target: target)
     judge = ExchangeJudge(exchange.settings, target: target)
   }

@@ -22,9 +22,23 @@ final class IssuerKeys: Sendable {
   private let state: Mutex<State>
   private let generations = Atomic<UInt64>(0)
 
-  init(_ rules: IssuerRules) {
+  /// - Parameter former: keys that come from the same source, before a reload: they stay until the
+  ///   source is asked again, which a file is at once.
+  init(_ rules: IssuerRules, after former: IssuerKeys? = nil) {
     self.rules = rules
-    state = Mutex(State(ring: KeyRing(refreshMs: rules.settings.jwksRefreshMs)))
+    let refreshMs = rules.settings.jwksRefreshMs
+    guard let former else {
+      state = Mutex(State(ring: KeyRing(refreshMs: refreshMs)))
+      return
+    }
+    let isFile = if case .file = rules.settings.keys { true } else { false }
+    let nowMs = Self.nowMs()
+    state = Mutex(
+      former.state.withLock { old in
+        State(
+          ring: KeyRing(after: old.ring, refreshMs: refreshMs, isDue: isFile, nowMs: nowMs),
+          discovery: old.discovery, failure: old.failure)
+      })
   }
 
   /// Changes whenever the keys do: a token verified under others is looked at again.

@@ -12,6 +12,8 @@ final class KeyKeeper {
   private let clients: HTTPClients
   private let digester: Digester
   private let loop: EventLoop
+  private var waiters: [Waiter] = []
+  private var hasEnded = false
 
   init(_ shared: SharedTokens, clients: HTTPClients, digester: Digester, loop: EventLoop) {
     self.shared = shared
@@ -24,13 +26,20 @@ final class KeyKeeper {
     let text: String
   }
 
-  /// Keeps an issuer's keys fresh, for ever.
+  /// Ends what `keep` does, after the fetch that is under way.
+  func end() {
+    hasEnded = true
+    for waiter in waiters { waiter.signal() }
+  }
+
+  /// Keeps an issuer's keys fresh, until `end`.
   func keep(_ issuer: Int) async {
     let keys = shared.issuers[issuer]
     let waiter = Waiter(on: loop)
+    waiters.append(waiter)
     keys.setKeeper(waiter.remote)
     var lastReport = ""
-    while true {
+    while !hasEnded {
       let (isDue, nextAtMs) = keys.takeFetch()
       guard isDue else {
         _ = await waiter.wait(untilMs: nextAtMs)
@@ -163,7 +172,7 @@ final class HTTPClients {
   /// another.
   enum User: Hashable {
     case issuer(Int)
-    case exchange(Int)
+    case exchange(serial: UInt64)
   }
 
   private struct Key: Hashable {
@@ -196,6 +205,11 @@ final class HTTPClients {
         max: Limits.callConnectionsMax, queue: Limits.callQueueMax), loop: loop)
     pools[key] = pool
     return pool
+  }
+
+  /// Closes what is idle, and what is in use when it has ended.
+  func close() {
+    for pool in pools.values { pool.close() }
   }
 
   /// Closes idle connections that have ended or aged.

@@ -22,12 +22,18 @@ final class SharedTokens: Sendable {
   /// What is kept of verified tokens; an entry is a few KiB.
   private static let verifiedBytesMax = 64 << 20
 
+  /// - Parameter former: of the configuration before this one, whose keys and tokens stay good as
+  ///   far as what they depend on is the same.
   init(
-    _ configuration: Configuration, material: TLSMaterial,
+    _ configuration: Configuration, material: TLSMaterial, after former: SharedTokens? = nil,
     report: @escaping @Sendable (String) -> Void
   ) throws(CryptoFault) {
     let digester = try Digester()
-    issuers = configuration.issuers.map { IssuerKeys(IssuerRules($0, digester: digester)) }
+    issuers = configuration.issuers.map { settings in
+      IssuerKeys(
+        IssuerRules(settings, digester: digester),
+        after: former?.issuers.first { $0.rules.settings.hasSameSource(as: settings) })
+    }
     issuerContexts = material.issuers
     var indexes: [UTF8Text: Int] = [:]
     for (index, issuer) in configuration.issuers.enumerated() { indexes[issuer.issuer] = index }
@@ -40,9 +46,15 @@ final class SharedTokens: Sendable {
     needsDiscovery = configuration.issuers.enumerated().map { index, issuer in
       issuer.keys == .discovery || services.contains(index)
     }
-    verified = VerifiedTokenCache(bytesMax: Self.verifiedBytesMax)
+    // An entry names the settings and the key that it was verified by, and is void without them.
+    verified = former?.verified ?? VerifiedTokenCache(bytesMax: Self.verifiedBytesMax)
+    let keys = issuers
     exchanges = configuration.exchanges.enumerated().map { index, settings in
-      SharedExchange(settings, context: material.exchanges[index])
+      let issuer: IssuerKeys? =
+        if case .issuer(let index, _) = settings.tokenService { keys[index] } else { nil }
+      return SharedExchange(
+        settings, context: material.exchanges[index], issuer: issuer,
+        after: former?.exchanges.first { $0.settings.name == settings.name })
     }
     self.report = report
   }
@@ -54,22 +66,7 @@ final class SharedTokens: Sendable {
   func target(
     exchange index: Int, _ target: ExchangeTarget, _ digester: Digester
   ) -> SharedTarget {
-    let exchange = exchanges[index]
-    let service: UTF8Text =
-      switch exchange.settings.tokenService {
-      case .issuer(let issuer, _): issuers[issuer].rules.settings.issuer
-      case .endpoint(let url): UTF8Text("\(url)")
-      }
-    return SharedTarget(
-      exchange, index: index, target: target, tokenService: service, digester: digester)
-  }
-
-  /// Where tokens are exchanged; nil while discovery has not said so.
-  func tokenEndpoint(of exchange: SharedExchange) -> HTTPURL? {
-    switch exchange.settings.tokenService {
-    case .endpoint(let url): url
-    case .issuer(let issuer, _): issuers[issuer].discovery?.tokenEndpoint
-    }
+    SharedTarget(exchanges[index], target: target, digester: digester)
   }
 
   /// Tells the operator of trouble with a token service that is not one caller's.

@@ -209,7 +209,7 @@ final class TokenExchanges {
     if let blockedMs = exchange.breaker.blockedForMs(nowMs: loop.nowMs) {
       throw .notCalled(seconds: (blockedMs + 999) / 1_000, isBroken: exchange.breaker.isOpen)
     }
-    guard let endpoint = shared.tokenEndpoint(of: exchange) else {
+    guard let endpoint = exchange.endpoint else {
       exchange.breaker.noteSuccess()
       throw .unreachable
     }
@@ -273,7 +273,7 @@ final class TokenExchanges {
       content: target.request.makeBody(subjectToken: subjectToken.span),
       answerBytesMax: TokenAnswer.bytesMax)
     let pool = clients.pool(
-      for: endpoint.origin, tls: target.exchange.context, .exchange(target.exchangeIndex))
+      for: endpoint.origin, tls: target.exchange.context, .exchange(serial: target.exchange.serial))
     let beganAtMs = Clock.wallMs()
     let answer: CallAnswer
     do throws(CallFault) {

@@ -24,7 +24,7 @@ package struct KeyRing: Sendable {
   /// A fetch is under way: there is never more than one.
   package private(set) var isFetching = false
 
-  private let refreshMs: Int64
+  private var refreshMs: Int64
   private var takenAtMs: Int64 = 0
   private var nextFetchMs = Int64.min
   private var retryPauseMs = Self.retryMinMs
@@ -40,6 +40,20 @@ package struct KeyRing: Sendable {
 
   /// `refreshMs`: between two fetches while all is well.
   package init(refreshMs: Int64) { self.refreshMs = refreshMs }
+
+  /// A ring that goes on with another's keys, under another refresh time.
+  ///
+  /// - Parameter isDue: whether the source is to be asked at once.
+  package init(after former: KeyRing, refreshMs: Int64, isDue: Bool, nowMs: Int64) {
+    self = former
+    self.refreshMs = refreshMs
+    isFetching = false
+    if isDue || former.isFetching {
+      nextFetchMs = .min
+    } else {
+      nextFetchMs = min(nextFetchMs, later(nowMs, refreshMs))
+    }
+  }
 
   /// A ring of keys from a file: `replace` is how they change, and nothing is ever due.
   package init(keys: JWKSet) {

@@ -30,12 +30,28 @@ package struct IssuerSettings: Sendable {
   package let digestInput: [UInt8]
   package let place: ConfigPlace
 
+  /// Whether the same keys are the other's: its name, and where its keys come from.
+  package func hasSameSource(as other: IssuerSettings) -> Bool {
+    issuer == other.issuer && ca?.path == other.ca?.path && discovery == other.discovery
+      && keys.isSame(as: other.keys)
+  }
+
   /// Where an issuer's keys come from.
   package enum KeySource: Hashable, Sendable {
     /// `jwks_uri` of the discovery document.
     case discovery
     case url(HTTPURL)
     case file(FileReference)
+
+    /// Whether both name one source, wherever in a file they do.
+    fileprivate func isSame(as other: KeySource) -> Bool {
+      switch (self, other) {
+      case (.discovery, .discovery): true
+      case (.url(let url), .url(let otherURL)): url == otherURL
+      case (.file(let file), .file(let otherFile)): file.path == otherFile.path
+      case (.discovery, _), (.url, _), (.file, _): false
+      }
+    }
   }
 
   package init(

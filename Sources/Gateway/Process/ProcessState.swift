@@ -1,0 +1,33 @@
+import HTTP
+import Reactor
+import Synchronization
+
+/// What outlives every configuration: counts that are of the whole process, and what it would be a
+/// loss to begin anew at a reload.
+final class ProcessState: Sendable {
+  let resolver = Resolver()
+  let tickets = TicketKeys()
+  let report: @Sendable (String) -> Void
+
+  private let connections = Atomic<Int>(0)
+  private let draining = Atomic<Bool>(false)
+
+  init(report: @escaping @Sendable (String) -> Void) { self.report = report }
+
+  /// Whether the process is ending.
+  var isDraining: Bool { draining.load(ordering: .relaxed) }
+
+  func beginDraining() { draining.store(true, ordering: .relaxed) }
+
+  /// Counts a caller's connection in; false when that is one too many.
+  func takeConnection(max: Int) -> Bool {
+    if connections.add(1, ordering: .relaxed).newValue <= max { return true }
+    connections.subtract(1, ordering: .relaxed)
+    return false
+  }
+
+  func giveConnection() { connections.subtract(1, ordering: .relaxed) }
+
+  /// Callers' connections that are open.
+  var connectionCount: Int { connections.load(ordering: .relaxed) }
+}
