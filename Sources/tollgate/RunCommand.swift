@@ -35,9 +35,12 @@ enum RoutesArgument {
 }
 
 extension RoutesArgument {
-  static func warn(_ warnings: [PlacedProblem], _ loaded: LoadedRoutes) {
+  static func warn(
+    _ warnings: [PlacedProblem], _ loaded: LoadedRoutes,
+    say: (String) -> Void = { Output.error($0) }
+  ) {
     for warning in warnings {
-      Output.error("\(loaded.problem(at: warning.place, warning.text, severity: .warning))")
+      say("\(loaded.problem(at: warning.place, warning.text, severity: .warning))")
     }
   }
 
@@ -84,23 +87,36 @@ enum RunCommand {
     for warning in loaded.warnings { Output.error("\(warning)") }
     for problem in loaded.problems { Output.error("\(problem)") }
     guard let configuration = loaded.configuration else { return .badInput }
+    // From here on nobody waits for who reads standard error.
+    let log: OperatorLog
+    do throws(SystemError) {
+      log = try OperatorLog()
+    } catch {
+      Output.error("tollgate: \(error)")
+      return .couldNotRun
+    }
+    defer { log.end() }
     let gateway: Gateway
     do throws(StartFailure) {
-      gateway = try Gateway.start(configuration) { Output.error("tollgate: \($0)") }
+      gateway = try Gateway.start(configuration) { log.say("tollgate: \($0)") }
     } catch {
       return RoutesArgument.explain(error, loaded)
     }
-    RoutesArgument.warn(gateway.warnings, loaded)
-    for address in gateway.addresses { Output.error("tollgate: listening at \(address)") }
-    serveUntilEnded(gateway, configuration.shutdown)
+    RoutesArgument.warn(gateway.warnings, loaded) { log.say($0) }
+    for address in gateway.addresses { log.say("tollgate: listening at \(address)") }
+    serveUntilEnded(gateway, configuration.shutdown) { log.say($0) }
     return .well
   }
 
   /// Runs until SIGTERM or SIGINT, then drains; a second one ends at once.
-  static func serveUntilEnded(_ gateway: Gateway, _ shutdown: ShutdownSettings) {
-    waitForEnd(gateway)
+  ///
+  /// - Parameter say: takes a line for the operator, and no time.
+  static func serveUntilEnded(
+    _ gateway: Gateway, _ shutdown: ShutdownSettings, say: (String) -> Void
+  ) {
+    waitForEnd(gateway, say: say)
     gateway.failReadiness()
-    Output.error("tollgate: ending; requests under way are finished")
+    say("tollgate: ending; requests under way are finished")
     let beganMs = Clock.monotonicNs() / 1_000_000
     var isDraining = false
     while true {
@@ -111,7 +127,7 @@ enum RunCommand {
       }
       if isDraining, gateway.isDrained { break }
       if elapsedMs >= shutdown.delayMs + shutdown.graceMs {
-        Output.error("tollgate: some requests did not finish in time and are cut")
+        say("tollgate: some requests did not finish in time and are cut")
         break
       }
       switch Signals.next(withinMs: 20) {
@@ -125,12 +141,12 @@ enum RunCommand {
     gateway.stop()
   }
 
-  private static func waitForEnd(_ gateway: Gateway) {
+  private static func waitForEnd(_ gateway: Gateway, say: (String) -> Void) {
     while true {
       switch Signals.next() {
       case .terminate, .interrupt: return
       case .user1: gateway.reopenLogs()
-      case .hangUp: Output.error("tollgate: reloading is not supported yet; nothing has changed")
+      case .hangUp: say("tollgate: reloading is not supported yet; nothing has changed")
       }
     }
   }

@@ -70,8 +70,8 @@ package final class Gateway: Sendable {
     var writer: LogWriter?
     if let log = configuration.accessLog {
       switch log.output {
-      case .standardOutput: writer = LogWriter(path: "-", report: report)
-      case .file(let file): writer = LogWriter(path: file.path, report: report)
+      case .standardOutput: writer = LogWriter(accessLog: .standardOutput, report: report)
+      case .file(let file): writer = LogWriter(accessLog: .file(file.path), report: report)
       }
     }
     return SharedState(
