@@ -41,9 +41,13 @@ actor Worker {
     let connection: ServerConnection
     let listener: Int
     let peer: Peer
+    /// Since when it idles; nil while it is served.
+    var idleSinceMs: Int64?
   }
 
   private var guests: [UInt64: Guest] = [:]
+  private var idlers = IdleQueue()
+  private var sheds = ShedBudget()
   private var connectionSerial: UInt64 = 0
   private var isDraining = false
   private var onDrained: (@Sendable () -> Void)?
@@ -148,15 +152,24 @@ actor Worker {
     case .admin: loop.spawn { await self.serveAdmin(socket, isProbe: false) }
     case .probes: loop.spawn { await self.serveAdmin(socket, isProbe: true) }
     case .listener(let index):
-      let isWelcome = shared.takeConnection()
-      loop.spawn {
-        if isWelcome {
-          await self.welcome(socket, peer, listener: index, serial: serial)
-        } else {
-          await self.shed(socket, listener: index)
-        }
+      if shared.takeConnection() || makeRoom() {
+        loop.spawn { await self.welcome(socket, peer, listener: index, serial: serial) }
+      } else {
+        loop.spawn { await self.shed(socket, peer, listener: index) }
       }
     }
+  }
+
+  /// Ends the connection that has idled longest, where it has for long, in favour of a new one.
+  private func makeRoom() -> Bool {
+    let longestMs = loop.nowMs - Limits.giveWayAfterMs
+    guard
+      let serial = idlers.takeFirst(
+        since: longestMs, isStillIdle: { guests[$0]?.idleSinceMs == $1 })
+    else { return false }
+    shared.takeConnectionGivenUp()
+    guests[serial]?.connection.drain()
+    return true
   }
 
   private func welcome(
@@ -165,7 +178,10 @@ actor Worker {
     guard let engine else { return }
     let waiter = Waiter(on: loop)
     socket.waiter = waiter
-    guard let stream = await secured(socket, engine.listeners[index], waiter) else {
+    let listener = engine.listeners[index]
+    let stream = await secured(
+      socket, listener, waiter, untilMs: loop.nowMs + listener.handshakeTimeoutMs)
+    guard let stream else {
       shared.giveConnection()
       return
     }
@@ -179,9 +195,12 @@ actor Worker {
   /// Serves a connection until it ends, or until it idles; then it waits without a task.
   private func serve(_ serial: UInt64) async {
     guard let engine, let guest = guests[serial] else { return }
+    guests[serial]?.idleSinceMs = nil
     let isIdle = await engine.serve(
       guest.connection, from: engine.listeners[guest.listener], peer: guest.peer)
     if isIdle {
+      guests[serial]?.idleSinceMs = loop.nowMs
+      idlers.append(serial, sinceMs: loop.nowMs) { guests[$0]?.idleSinceMs == $1 }
       guest.connection.park { self.loop.spawn { await self.serve(serial) } }
       return
     }
@@ -191,11 +210,10 @@ actor Worker {
   }
 
   private func secured(
-    _ socket: Socket, _ listener: Listener, _ waiter: Waiter
+    _ socket: Socket, _ listener: Listener, _ waiter: Waiter, untilMs: Int64
   ) async -> ByteStream? {
     guard let context = listener.tls else { return ByteStream(socket) }
     guard let session = TLSSession(server: context, over: socket) else { return nil }
-    let untilMs = loop.nowMs + listener.handshakeTimeoutMs
     while true {
       switch session.handshake() {
       case .done: return ByteStream(socket, tls: session)
@@ -207,15 +225,20 @@ actor Worker {
     }
   }
 
-  /// One connection too many: told so where that costs no handshake.
-  private func shed(_ socket: Socket, listener index: Int) async {
-    guard let engine, engine.listeners[index].tls == nil else { return }
+  /// One connection too many: told so, where that is not too much itself, and in any case logged.
+  private func shed(_ socket: Socket, _ peer: SocketAddress, listener index: Int) async {
+    guard let engine else { return }
+    let listener = engine.listeners[index]
     let waiter = Waiter(on: loop)
     socket.waiter = waiter
+    let isTold = sheds.take(handshake: listener.tls != nil, nowMs: loop.nowMs)
+    defer { if isTold { sheds.give() } }
+    let untilMs = loop.nowMs + min(listener.handshakeTimeoutMs, Limits.shedHandshakeMs)
+    let stream = isTold ? await secured(socket, listener, waiter, untilMs: untilMs) : nil
     let connection = ServerConnection(
-      ByteStream(socket), waiter: waiter, buffers: engine.buffers,
+      stream ?? ByteStream(socket), waiter: waiter, buffers: engine.buffers,
       limits: engine.connectionLimits)
-    await engine.shed(connection, from: engine.listeners[index])
+    await engine.shed(connection, from: listener, peer: engine.peer(peer), isTold: stream != nil)
   }
 
   private func serveAdmin(_ socket: Socket, isProbe: Bool) async {
