@@ -3,9 +3,6 @@
 package enum Limits {
   /// A server's answer head; more is `upstream_failed`. Cookies of a large site fit.
   package static let answerHeadBytesMax = 64 << 10
-  /// From here on content must come at `bodyBytesPerSecondMin`, else `request_timeout`.
-  static let slowBodyAfterMs: Int64 = 30_000
-  static let bodyBytesPerSecondMin: UInt64 = 1_024
   /// Content that is read and dropped after a refusal so that the connection can be kept; with more
   /// to come it closes.
   static let dropContentBytesMax: UInt64 = 64 << 10

@@ -172,7 +172,9 @@ enum Forwarder {
     private var bytesInTurn = 0
     /// When a byte last moved, for the timeouts between bytes.
     private var movedAtMs: Int64
-    private let startedAtMs: Int64
+    /// How fast content comes, and how fast the answer is taken.
+    private var contentPace = Pace()
+    private var answerPace: Pace
 
     /// Whether the connection to the server is ready for another request.
     var isReusable: Bool {
@@ -197,7 +199,7 @@ enum Forwarder {
       self.deadlineMs = deadlineMs
       loop = request.connection.waiter.loop
       movedAtMs = loop.nowMs
-      startedAtMs = loop.nowMs
+      answerPace = Pace(from: connection.bytesWritten)
       // Content that is already here was sent without waiting.
       mayReadContent =
         !connection.head.expectsContinue
@@ -227,11 +229,19 @@ enum Forwarder {
         if connection.content.isDone || !mayReadContent, connection.hasCallerGone() {
           return callerGone()
         }
-        let untilMs = waitUntilMs()
-        let isSignalled = await connection.waiter.wait(untilMs: untilMs)
+        let beganMs = loop.nowMs
+        let isSignalled = await connection.waiter.wait(untilMs: waitUntilMs())
         bytesInTurn = 0
-        if let end = isSignalled ? tooSlowContent() : timedOut() { return end }
+        if let end = isSignalled ? tooSlow(waitedMs: loop.nowMs - beganMs) : timedOut() {
+          return end
+        }
       }
+    }
+
+    /// Whether it is the caller's content that is waited for, and not the server.
+    private var isWaitingForContent: Bool {
+      !connection.content.isDone && mayReadContent && answer == nil && !isUploadBroken
+        && upstream.outbound.isEmpty
     }
 
     /// Two peers that are as fast as this worker would keep it to themselves.
@@ -417,7 +427,7 @@ enum Forwarder {
       if !mayReadContent {
         return min(movedAtMs + Forwarder.continueWaitMs, deadlineMs)
       }
-      if !connection.content.isDone, !isUploadBroken, upstream.outbound.isEmpty {
+      if isWaitingForContent {
         return movedAtMs + route.bodyTimeoutMs
       }
       // A long upload does not use the server's time up.
@@ -427,7 +437,7 @@ enum Forwarder {
     private mutating func timedOut() -> Attempt? {
       if answer != nil {
         return connection.outbound.isEmpty
-          ? .aborted(.upstream, .upstreamTimeout) : .aborted(.client, .callerGone)
+          ? .aborted(.upstream, .upstreamTimeout) : .aborted(.client, .requestTimeout)
       }
       if !mayReadContent, loop.nowMs < deadlineMs {
         mayReadContent = true
@@ -436,22 +446,26 @@ enum Forwarder {
         return nil
       }
       // A caller that waits for a 100 is not the slow one.
-      if mayReadContent, !connection.content.isDone, !isUploadBroken, upstream.outbound.isEmpty {
+      if isWaitingForContent {
         return .refused(Refusal(.requestTimeout))
       }
       return .refused(Refusal(.upstreamTimeout))
     }
 
-    /// After 30 seconds content must have come at 1 KiB a second (ROUTES.md, `bodyTimeout`).
-    private func tooSlowContent() -> Attempt? {
-      if connection.content.isDone || !mayReadContent || answer != nil { return nil }
-      // It is the server that takes nothing.
-      if !upstream.outbound.isEmpty || isUploadBroken { return nil }
-      let elapsedMs = loop.nowMs - startedAtMs
-      guard elapsedMs > Limits.slowBodyAfterMs,
-        connection.content.byteCount * 1_000 < UInt64(elapsedMs) * Limits.bodyBytesPerSecondMin
-      else { return nil }
-      return .refused(Refusal(.requestTimeout))
+    /// After 30 seconds content must have come, and the answer been taken, at 1 KiB a second
+    /// (ROUTES.md, `bodyTimeout`): a caller that moves a byte a minute would stay for ever.
+    private mutating func tooSlow(waitedMs: Int64) -> Attempt? {
+      if isWaitingForContent {
+        let byteCount = connection.content.byteCount
+        guard contentPace.isTooSlow(waitedMs: waitedMs, byteCount: byteCount) else { return nil }
+        return .refused(Refusal(.requestTimeout))
+      }
+      if answer != nil, !connection.outbound.isEmpty {
+        let byteCount = connection.bytesWritten
+        guard answerPace.isTooSlow(waitedMs: waitedMs, byteCount: byteCount) else { return nil }
+        return .aborted(.client, .requestTimeout)
+      }
+      return nil
     }
   }
 }
