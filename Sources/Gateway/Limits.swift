@@ -22,6 +22,10 @@ package enum Limits {
   static let callQueueMax = 1_024
   /// Requests that wait for one of a server's `maxConnections`; more are `overloaded`.
   static let upstreamQueueMax = 1_024
+  /// Where requests wait for a server's connections, a caller that is too slow with its content or
+  /// its answer is told so after this time already, and looked at as often: else as many slow
+  /// callers as a server has connections keep everybody from it.
+  static let soughtAfterStretchMs: Int64 = 2_000
   static let callResolveEveryMs: Int64 = 30_000
   /// Entries of a worker's own token cache, and entries searched for one token.
   static let workerTokens = 4_096

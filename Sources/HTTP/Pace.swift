@@ -5,9 +5,9 @@
 /// waited for*: a server that takes nothing does not make its caller slow. What was moved before
 /// does not count for later, or a fast start would buy hours.
 package struct Pace {
-  /// How slow is too slow; the first stretch is the time that nobody is judged in.
-  package static let stretchMs: Int64 = 30_000
+  /// How slow is too slow, and how long a stretch is: nobody is judged earlier.
   package static let bytesPerSecondMin: UInt64 = 1_024
+  package static let stretchMs: Int64 = 30_000
 
   private var waitedMs: Int64 = 0
   private var countBefore: UInt64
@@ -16,15 +16,14 @@ package struct Pace {
   package init(from byteCount: UInt64 = 0) { countBefore = byteCount }
 
   /// Notes that the peer was waited for.
+  package mutating func wait(_ milliseconds: Int64) { waitedMs += milliseconds }
+
+  /// Judges the peer, once a stretch.
   ///
-  /// - Parameters:
-  ///   - byteCount: all that it has moved so far.
-  ///   - stretchMs: after how much waiting it is judged.
-  /// - Returns: whether it is too slow.
+  /// - Parameter byteCount: all that it has moved so far.
   package mutating func isTooSlow(
-    waitedMs more: Int64, byteCount: UInt64, stretchMs: Int64 = Self.stretchMs
+    at byteCount: UInt64, stretchMs: Int64 = Self.stretchMs
   ) -> Bool {
-    waitedMs += more
     guard waitedMs >= stretchMs else { return false }
     defer {
       waitedMs = 0

@@ -254,10 +254,8 @@ package final class ServerConnection {
         let beganMs = waiter.loop.nowMs
         if bytesWritten != written { untilMs = beganMs + stallMs }
         let isSignalled = await waiter.wait(untilMs: untilMs)
-        let waitedMs = waiter.loop.nowMs - beganMs
-        if !isSignalled || pace.isTooSlow(waitedMs: waitedMs, byteCount: bytesWritten) {
-          return false
-        }
+        pace.wait(waiter.loop.nowMs - beganMs)
+        if !isSignalled || pace.isTooSlow(at: bytesWritten) { return false }
       case .ended, .failed: return false
       }
     }

@@ -8,6 +8,8 @@ struct IdleQueue {
   /// As many entries as this are looked through for those that are no longer good.
   private var sweepAt = 1_024
 
+  var count: Int { entries.count - first }
+
   /// Notes that a connection idles from now on.
   mutating func append(
     _ serial: UInt64, sinceMs: Int64, isStillIdle: (UInt64, Int64) -> Bool

@@ -123,7 +123,7 @@ enum Forwarder {
     RequestWriter.write(
       request, bearing, to: server, forward, pathRules: route.settings.pathRules, into: upstream)
     var relay = Relay(
-      request, upstream, route, forward, sentNs: sentNs, mayDecline: mayDecline,
+      request, upstream, of: server.pool, route, forward, sentNs: sentNs, mayDecline: mayDecline,
       deadlineMs: deadlineMs)
     let attempt = await relay.run()
     connection.lastUpstreamHadWritten = upstream.hasWritten
@@ -152,6 +152,7 @@ enum Forwarder {
     let request: Request
     let connection: ServerConnection
     let upstream: UpstreamConnection
+    let pool: UpstreamPool
     let route: Route
     let forward: Route.Forward
     let loop: EventLoop
@@ -186,13 +187,14 @@ enum Forwarder {
     var answerEnd: Int { answer?.end ?? 0 }
 
     init(
-      _ request: Request, _ upstream: UpstreamConnection, _ route: Route,
+      _ request: Request, _ upstream: UpstreamConnection, of pool: UpstreamPool, _ route: Route,
       _ forward: Route.Forward, sentNs: Int64, mayDecline: Bool, deadlineMs: Int64
     ) {
       self.mayDecline = mayDecline
       self.request = request
       connection = request.connection
       self.upstream = upstream
+      self.pool = pool
       self.route = route
       self.forward = forward
       self.sentNs = sentNs
@@ -229,14 +231,23 @@ enum Forwarder {
         if connection.content.isDone || !mayReadContent, connection.hasCallerGone() {
           return callerGone()
         }
-        let beganMs = loop.nowMs
-        let isSignalled = await connection.waiter.wait(untilMs: waitUntilMs())
-        bytesInTurn = 0
-        if let end = isSignalled ? tooSlow(waitedMs: loop.nowMs - beganMs) : timedOut() {
-          return end
-        }
+        if let end = await waitForEvent() { return end }
       }
     }
+
+    private mutating func waitForEvent() async -> Attempt? {
+      let beganMs = loop.nowMs
+      let waitsForCaller = isWaitingForContent || isWaitingForReader
+      let endMs = waitUntilMs()
+      let untilMs = waitsForCaller ? min(endMs, beganMs + Limits.soughtAfterStretchMs) : endMs
+      let isSignalled = await connection.waiter.wait(untilMs: untilMs)
+      bytesInTurn = 0
+      if !isSignalled, loop.nowMs >= endMs { return timedOut() }
+      return waitsForCaller ? tooSlow(waitedMs: loop.nowMs - beganMs, isEvent: isSignalled) : nil
+    }
+
+    /// Whether it is the caller that does not take the answer.
+    private var isWaitingForReader: Bool { answer != nil && !connection.outbound.isEmpty }
 
     /// Whether it is the caller's content that is waited for, and not the server.
     private var isWaitingForContent: Bool {
@@ -454,18 +465,24 @@ enum Forwarder {
 
     /// After 30 seconds content must have come, and the answer been taken, at 1 KiB a second
     /// (ROUTES.md, `bodyTimeout`): a caller that moves a byte a minute would stay for ever.
-    private mutating func tooSlow(waitedMs: Int64) -> Attempt? {
-      if isWaitingForContent {
+    ///
+    /// - Parameter isEvent: without one the longest pause decides, unless others wait.
+    private mutating func tooSlow(waitedMs: Int64, isEvent: Bool) -> Attempt? {
+      let isSoughtAfter = pool.isSoughtAfter
+      let stretchMs = isSoughtAfter ? Limits.soughtAfterStretchMs : Pace.stretchMs
+      let isJudged = isEvent || isSoughtAfter
+      if answer == nil {
+        contentPace.wait(waitedMs)
         let byteCount = connection.content.byteCount
-        guard contentPace.isTooSlow(waitedMs: waitedMs, byteCount: byteCount) else { return nil }
+        guard isJudged, contentPace.isTooSlow(at: byteCount, stretchMs: stretchMs) else {
+          return nil
+        }
         return .refused(Refusal(.requestTimeout))
       }
-      if answer != nil, !connection.outbound.isEmpty {
-        let byteCount = connection.bytesWritten
-        guard answerPace.isTooSlow(waitedMs: waitedMs, byteCount: byteCount) else { return nil }
-        return .aborted(.client, .requestTimeout)
-      }
-      return nil
+      answerPace.wait(waitedMs)
+      let byteCount = connection.bytesWritten
+      guard isJudged, answerPace.isTooSlow(at: byteCount, stretchMs: stretchMs) else { return nil }
+      return .aborted(.client, .requestTimeout)
     }
   }
 }
