@@ -3,9 +3,6 @@
 package enum Limits {
   /// A server's answer head; more is `upstream_failed`. Cookies of a large site fit.
   package static let answerHeadBytesMax = 64 << 10
-  /// From here on content must come at `bodyBytesPerSecondMin`, else `request_timeout`.
-  static let slowBodyAfterMs: Int64 = 30_000
-  static let bodyBytesPerSecondMin: UInt64 = 1_024
   /// Content that is read and dropped after a refusal so that the connection can be kept; with more
   /// to come it closes.
   static let dropContentBytesMax: UInt64 = 64 << 10
@@ -31,6 +28,10 @@ package enum Limits {
   static let callQueueMax = 1_024
   /// Requests that wait for one of a server's `maxConnections`; more are `overloaded`.
   static let upstreamQueueMax = 1_024
+  /// Where requests wait for a server's connections, a caller that is too slow with its content or
+  /// its answer is told so after this time already, and looked at as often: else as many slow
+  /// callers as a server has connections keep everybody from it.
+  static let soughtAfterStretchMs: Int64 = 2_000
   static let callResolveEveryMs: Int64 = 30_000
   /// Entries of a worker's own token cache, and entries searched for one token.
   static let workerTokens = 4_096
@@ -41,11 +42,28 @@ package enum Limits {
   static let bytesPerTurn = 256 << 10
   /// Connections accepted before those that are there have their turn.
   static let acceptsPerTurn = 64
+  /// Access log lines that wait for the disk: four seconds of 10,000 lines of 400 bytes. A short
+  /// stall costs nothing, a long one not memory; what does not fit is dropped and counted.
+  static let logQueuedBytesMax = 16 << 20
+  /// The same of lines for the operator, which are few.
+  static let saidBytesMax = 256 << 10
   /// At the end the access log has so long to be written; with a collector that stands still the
   /// rest of it is lost.
   static let logEndMs: Int64 = 2_000
   /// A reload waits for each worker to take it up, for so long at most: they do at their next turn.
   static let adoptMs: Int64 = 10_000
+  /// Connections over `limits.connections` that are being told so at once, by each worker; more are
+  /// closed without a word. Who is told has so long in all, and so long without a byte, to take it.
+  static let shedsMax = 256
+  static let shedLingerMs: Int64 = 2_000
+  static let shedQuietMs: Int64 = 1_000
+  /// Over TLS to be told costs a handshake, a millisecond of RSA: so many in a second by each
+  /// worker, to those who don't let it wait longer.
+  static let shedHandshakesPerSecond = 50
+  static let shedHandshakeMs: Int64 = 2_000
+  /// Where there is no connection left, one that has idled for longer than this gives way to a new
+  /// one: thousands that idle must not keep callers out, and in a second few callers come back.
+  static let giveWayAfterMs: Int64 = 5_000
   /// After EMFILE and the like no connection is accepted for so long.
   static let acceptPauseMs: Int64 = 100
   /// Buffers that were not needed for so long give their memory back.

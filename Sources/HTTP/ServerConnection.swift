@@ -244,15 +244,18 @@ package final class ServerConnection {
   /// - Returns: whether all of it went out.
   package func flushAll(stallMs: Int64) async -> Bool {
     var untilMs = waiter.loop.nowMs + stallMs
+    var pace = Pace(from: bytesWritten)
     while true {
       let written = bytesWritten
       switch flush() {
       case .bytes: return true
       case .wouldBlock:
         // A caller that sends and reads nothing wakes us, and moves no byte.
-        if bytesWritten != written { untilMs = waiter.loop.nowMs + stallMs }
+        let beganMs = waiter.loop.nowMs
+        if bytesWritten != written { untilMs = beganMs + stallMs }
         let isSignalled = await waiter.wait(untilMs: untilMs)
-        if !isSignalled { return false }
+        pace.wait(waiter.loop.nowMs - beganMs)
+        if !isSignalled || pace.isTooSlow(at: bytesWritten) { return false }
       case .ended, .failed: return false
       }
     }
@@ -309,10 +312,15 @@ package final class ServerConnection {
   /// Closes the connection so that the caller gets the whole answer: what it still sends is read
   /// and dropped for a while, because a close with unread bytes makes the kernel reset the
   /// connection and the answer may be lost with it (RFC 9112 §9.6).
-  package func close() async {
+  ///
+  /// - Parameters:
+  ///   - lingerMs: how long it is listened to in all: some clients take a reset for a broken
+  ///     connection and never look at the answer.
+  ///   - quietMs: the same without a byte.
+  package func close(lingerMs: Int64 = 30_000, quietMs: Int64 = 2_000) async {
     stream.shutDown()
     releaseOutbound()
-    let untilMs = waiter.loop.nowMs + Self.lingerMs
+    let untilMs = waiter.loop.nowMs + lingerMs
     while waiter.loop.nowMs < untilMs {
       received.removeAll()
       if received.capacity == 0 { received = buffers.take() }
@@ -321,8 +329,8 @@ package final class ServerConnection {
       case .bytes: await waiter.pause()
       case .wouldBlock:
         releaseReceived()
-        let quietMs = waiter.loop.nowMs + Self.lingerQuietMs
-        let isSignalled = await waiter.wait(untilMs: min(untilMs, quietMs))
+        let quietUntilMs = waiter.loop.nowMs + quietMs
+        let isSignalled = await waiter.wait(untilMs: min(untilMs, quietUntilMs))
         if !isSignalled { return }
       case .ended, .failed:
         releaseReceived()
@@ -344,8 +352,4 @@ package final class ServerConnection {
   private static let parkAfterMs: Int64 = 200
   /// Content is read in pieces of this size at least.
   private static let contentRoomMin = 4 << 10
-  /// A caller that is still sending is listened to for so long in all, and for so long without a
-  /// byte: some clients take a reset for a broken connection and never look at the answer.
-  private static let lingerMs: Int64 = 30_000
-  private static let lingerQuietMs: Int64 = 2_000
 }

@@ -109,6 +109,9 @@ package final class UpstreamPool {
     count.addKeeper(idleWaiter.remote)
   }
 
+  /// Whether requests wait for a connection to this server, at any worker.
+  package var isSoughtAfter: Bool { count.hasWaiting }
+
   /// An idle connection that is still good, or nil.
   package func takeIdle(for waiter: Waiter) -> UpstreamConnection? {
     while let connection = idle.popLast() {

@@ -66,6 +66,7 @@ package final class ListeningSocket {
   package static func bind(at address: SocketAddress) throws(SystemError) -> Bound {
     let descriptor = try bound(to: address, sharing: true)
     let raw = descriptor.raw
+    _ = clinux_set_unsent_max(raw, Self.unsentBytesMax)
     _ = try SystemError.check("listen \(address)") { listen(raw, Self.backlog) }
     let copy = try SystemError.check("dup") { clinux_duplicate(raw) }
     return Bound(raw: copy, address: boundAddress(of: raw) ?? address)
@@ -126,6 +127,8 @@ package final class ListeningSocket {
   }
 
   private static let backlog: CInt = 4096
+  /// Of an answer; enough for the worker to fill it again before it runs dry.
+  private static let unsentBytesMax: CInt = 256 << 10
 
   private static func bound(
     to address: SocketAddress, sharing: Bool

@@ -22,6 +22,22 @@ package enum Files {
     }
   }
 
+  /// What tells whether a file has become another one: device, number, size and time of change, of
+  /// what a symbolic link leads to. Nil where there is none.
+  package struct Fingerprint: Hashable, Sendable {
+    fileprivate let parts: [Int64]
+  }
+
+  package static func fingerprint(_ path: String) -> Fingerprint? {
+    var status = unsafe stat()
+    guard unsafe stat(path, &status) == 0 else { return nil }
+    return unsafe Fingerprint(parts: [
+      Int64(truncatingIfNeeded: status.st_dev), Int64(truncatingIfNeeded: status.st_ino),
+      Int64(status.st_size), Int64(status.st_mtim.tv_sec), Int64(status.st_mtim.tv_nsec),
+      Int64(status.st_ctim.tv_sec), Int64(status.st_ctim.tv_nsec),
+    ])
+  }
+
   /// Opens a file to append to, making it where there is none (mode 0640).
   package static func openAppending(_ path: String) throws(SystemError) -> FileDescriptor {
     FileDescriptor(

@@ -9,11 +9,11 @@ enum RoutesArgument {
     return ["routes.json", "/etc/tollgate/routes.json"].first { Surroundings.hasFile($0) }
   }
 
-  static func load(_ path: String) -> LoadedRoutes {
+  static func load(_ path: String, _ files: some FileSource = DiskFiles()) -> LoadedRoutes {
     RoutesFile.load(
       path: path,
       environment: { Surroundings.variable($0) },
-      files: DiskFiles())
+      files: files)
   }
 
   /// - Returns: nil after the operator was told what is wrong with the arguments.
@@ -35,9 +35,12 @@ enum RoutesArgument {
 }
 
 extension RoutesArgument {
-  static func warn(_ warnings: [PlacedProblem], _ loaded: LoadedRoutes) {
+  static func warn(
+    _ warnings: [PlacedProblem], _ loaded: LoadedRoutes,
+    say: (String) -> Void = { Output.error($0) }
+  ) {
     for warning in warnings {
-      Output.error("\(loaded.problem(at: warning.place, warning.text, severity: .warning))")
+      say("\(loaded.problem(at: warning.place, warning.text, severity: .warning))")
     }
   }
 
@@ -80,27 +83,75 @@ enum CheckCommand {
 enum RunCommand {
   static func run(_ arguments: [String]) -> CommandLineTool.ExitStatus {
     guard let path = RoutesArgument.parse(arguments, command: "run") else { return .usage }
-    let loaded = RoutesArgument.load(path)
+    let files = RecordedFiles()
+    let loaded = RoutesArgument.load(path, files)
     for warning in loaded.warnings { Output.error("\(warning)") }
     for problem in loaded.problems { Output.error("\(problem)") }
     guard let configuration = loaded.configuration else { return .badInput }
+    // From here on nobody waits for who reads standard error.
+    let log: OperatorLog
+    do throws(SystemError) {
+      log = try OperatorLog()
+    } catch {
+      Output.error("tollgate: \(error)")
+      return .couldNotRun
+    }
+    defer { log.end() }
     let gateway: Gateway
     do throws(StartFailure) {
-      gateway = try Gateway.start(configuration) { Output.error("tollgate: \($0)") }
+      gateway = try Gateway.start(configuration) { log.say("tollgate: \($0)") }
     } catch {
       return RoutesArgument.explain(error, loaded)
     }
-    RoutesArgument.warn(gateway.warnings, loaded)
-    for address in gateway.addresses { Output.error("tollgate: listening at \(address)") }
-    serveUntilEnded(gateway, configuration.shutdown)
+    RoutesArgument.warn(gateway.warnings, loaded) { log.say($0) }
+    for address in gateway.addresses { log.say("tollgate: listening at \(address)") }
+    var reloading = Reloading(gateway, path: path, files, configuration) { log.say($0) }
+    let shutdown = serveUntilEnded(gateway, configuration.shutdown) { reloading.look($0) }
+    end(gateway, shutdown) { log.say($0) }
     return .well
   }
 
-  /// Runs until SIGTERM or SIGINT, then drains; a second one ends at once.
-  static func serveUntilEnded(_ gateway: Gateway, _ shutdown: ShutdownSettings) {
-    waitForEnd(gateway)
+  /// Serves until SIGTERM or SIGINT, without reloads.
+  static func serveUntilEnded(
+    _ gateway: Gateway, _ shutdown: ShutdownSettings, say: (String) -> Void
+  ) {
+    let shutdown = serveUntilEnded(gateway, shutdown) { reason in
+      if reason == .asked { say("tollgate: there is no routes file to read again") }
+      return nil
+    }
+    end(gateway, shutdown, say: say)
+  }
+
+  /// Serves until SIGTERM or SIGINT.
+  ///
+  /// - Parameter reload: looks whether there is another configuration, and gives how that one ends.
+  private static func serveUntilEnded(
+    _ gateway: Gateway, _ shutdown: ShutdownSettings,
+    reload: (Reloading.Reason) -> ShutdownSettings?
+  ) -> ShutdownSettings {
+    var shutdown = shutdown
+    while true {
+      let reason: Reloading.Reason
+      switch Signals.next(withinMs: Reloading.lookEveryMs) {
+      case .terminate, .interrupt: return shutdown
+      case .user1:
+        gateway.reopenLogs()
+        continue
+      case .hangUp: reason = .asked
+      case nil: reason = .filesChanged
+      }
+      if let other = reload(reason) { shutdown = other }
+    }
+  }
+
+  /// Drains; a second signal ends at once.
+  ///
+  /// - Parameter say: takes a line for the operator, and no time.
+  private static func end(
+    _ gateway: Gateway, _ shutdown: ShutdownSettings, say: (String) -> Void
+  ) {
     gateway.failReadiness()
-    Output.error("tollgate: ending; requests under way are finished")
+    say("tollgate: ending; requests under way are finished")
     let beganMs = Clock.monotonicNs() / 1_000_000
     var isDraining = false
     while true {
@@ -111,7 +162,7 @@ enum RunCommand {
       }
       if isDraining, gateway.isDrained { break }
       if elapsedMs >= shutdown.delayMs + shutdown.graceMs {
-        Output.error("tollgate: some requests did not finish in time and are cut")
+        say("tollgate: some requests did not finish in time and are cut")
         break
       }
       switch Signals.next(withinMs: 20) {
@@ -123,15 +174,5 @@ enum RunCommand {
       }
     }
     gateway.stop()
-  }
-
-  private static func waitForEnd(_ gateway: Gateway) {
-    while true {
-      switch Signals.next() {
-      case .terminate, .interrupt: return
-      case .user1: gateway.reopenLogs()
-      case .hangUp: Output.error("tollgate: reloading is not supported yet; nothing has changed")
-      }
-    }
   }
 }

@@ -1,7 +1,10 @@
 """The process itself: its threads, memory and descriptors under load and after it."""
 
+import contextlib
 import os
 import pathlib
+import resource
+import signal
 import threading
 
 import pytest
@@ -126,3 +129,62 @@ def test_the_program_needs_no_library_that_a_bare_machine_lacks():
     run = subprocess.run(["ldd", tollgate_binary()], capture_output=True, text=True)
     assert "Foundation" not in run.stdout
     assert "libdispatch" not in run.stdout or "libswift" in run.stdout
+
+
+def full_pipe():
+    """Both ends of a pipe that takes no byte more."""
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(writing, b"." * 4096)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(writing, b".")
+    os.set_blocking(writing, True)
+    return reading, writing
+
+
+@pytest.mark.parametrize("reads", [True, False], ids=["read later", "never read"])
+def test_a_standard_error_that_nobody_reads_holds_nobody_up(world, person, reads):
+    """Workers, and the thread that takes the signals, have things to say; none waits for it."""
+    reading, writing = full_pipe()
+
+    def prepare():
+        resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+        os.dup2(writing, 2)
+
+    gateway = world.start(world.routes(workers=1), prepare=prepare)
+    try:
+        token = world.issuer.token(person)
+        with Connection(gateway.port) as connection, contextlib.ExitStack() as stack:
+            assert connection.request("GET", "/x", person, token).status == 200
+            # Out of descriptors, the worker says so.
+            for _ in range(100):
+                stack.enter_context(Connection(gateway.port))
+            descriptors = pathlib.Path(f"/proc/{gateway.pid}/fd")
+            until(lambda: len(list(descriptors.iterdir())) >= 60, "the descriptors to be taken")
+            for _ in range(20):
+                assert connection.request("GET", "/x", person, token).status == 200
+        gateway.signal(signal.SIGHUP)
+        assert world.ask(gateway, "GET", "/x", person, token).status == 200
+        said = b""
+        if reads:
+            os.set_blocking(reading, False)
+
+            def all_said():
+                nonlocal said
+                with contextlib.suppress(BlockingIOError):
+                    said += os.read(reading, 1 << 20)
+                return b"reloading" in said
+
+            until(all_said, "what was said meanwhile")
+        gateway.stop()
+        if reads:
+            said += os.read(reading, 1 << 20)
+            for words in (b"listening at", b"can't accept", b"reloading", b"ending"):
+                assert words in said, words
+    finally:
+        gateway.end()
+        os.close(reading)
+        os.close(writing)

@@ -57,6 +57,11 @@ static inline int clinux_set_option(int fd, int level, int name, int value) {
 static inline int clinux_set_no_delay(int fd) {
   return clinux_set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
 }
+// Bytes written and not yet sent stay below this: else a slow reader has megabytes in the kernel,
+// and minutes go by between two looks at how fast it reads. Accepted sockets inherit it.
+static inline int clinux_set_unsent_max(int fd, int bytes) {
+  return clinux_set_option(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, bytes);
+}
 static inline int clinux_set_keep_alive(int fd) {
   return clinux_set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
 }

@@ -15,20 +15,41 @@ package final class LogWriter: Sendable {
     var hasEnded = false
   }
 
-  /// Four seconds of 10,000 lines of 400 bytes: a short stall costs nothing, a long one not memory.
-  private static let queuedBytesMax = 16 << 20
+  /// Where lines go.
+  package enum Target: Sendable, Hashable {
+    /// Appended to; made where there is none.
+    case file(String)
+    case standardOutput
+    case standardError
+  }
 
-  /// A file's path, or "-" for standard output.
-  private let path: String
+  private let target: Target
+  private let queuedBytesMax: Int
+  /// The line that says how many were dropped, without its end.
+  private let droppedLine: @Sendable (Int) -> String
   private let state = Mutex(State())
   private let work = Semaphore()
   private let ended = Semaphore()
   /// Told of trouble with the file, at most once a minute.
   private let report: @Sendable (String) -> Void
 
-  package init(path: String, report: @escaping @Sendable (String) -> Void) {
-    self.path = path
+  package init(
+    _ target: Target, queuedBytesMax: Int, droppedLine: @escaping @Sendable (Int) -> String,
+    report: @escaping @Sendable (String) -> Void
+  ) {
+    self.target = target
+    self.queuedBytesMax = queuedBytesMax
+    self.droppedLine = droppedLine
     self.report = report
+  }
+
+  /// Of the access log.
+  package convenience init(
+    accessLog target: Target, report: @escaping @Sendable (String) -> Void
+  ) {
+    self.init(
+      target, queuedBytesMax: Limits.logQueuedBytesMax,
+      droppedLine: { "{\"dropped_lines\":\($0)}" }, report: report)
   }
 
   /// Opens the file and starts the thread.
@@ -39,16 +60,16 @@ package final class LogWriter: Sendable {
     do throws(SystemError) {
       file = try open()
     } catch {
-      throw SystemError(call: "\(error.call) the access log \(path)", code: error.code)
+      throw SystemError(call: "\(error.call) the access log \(name)", code: error.code)
     }
-    let raw = LogFile(file)
-    return try WorkerThread.start("tg-log") { [self] in run(raw) }
+    let opened = LogFile(file, standard: standardDescriptor)
+    return try WorkerThread.start(threadName) { [self] in run(opened) }
   }
 
   /// Hands lines over; takes no time.
   package func write(_ lines: [UInt8]) {
     state.withLock { state in
-      if state.queuedBytes + lines.count > Self.queuedBytesMax {
+      if state.queuedBytes + lines.count > queuedBytesMax {
         state.droppedLines += lines.count { $0 == UInt8(ascii: "\n") }
         return
       }
@@ -81,8 +102,30 @@ package final class LogWriter: Sendable {
   }
 
   private func open() throws(SystemError) -> FileDescriptor? {
-    if path == "-" { return nil }
+    guard case .file(let path) = target else { return nil }
     return try Files.openAppending(path)
+  }
+
+  private var standardDescriptor: CInt {
+    switch target {
+    case .file, .standardOutput: 1
+    case .standardError: 2
+    }
+  }
+
+  private var threadName: String {
+    switch target {
+    case .file, .standardOutput: "tg-log"
+    case .standardError: "tg-said"
+    }
+  }
+
+  private var name: String {
+    switch target {
+    case .file(let path): path
+    case .standardOutput: "-"
+    case .standardError: "standard error"
+    }
   }
 
   private func run(_ opened: LogFile) {
@@ -92,7 +135,7 @@ package final class LogWriter: Sendable {
       let nowMs = Clock.monotonicNs() / 1_000_000
       if reportedAtMs == .min || nowMs - reportedAtMs > 60_000 {
         reportedAtMs = nowMs
-        report("access log \(path): \(error)")
+        report("access log \(name): \(error)")
       }
     }
     while true {
@@ -105,7 +148,11 @@ package final class LogWriter: Sendable {
         return state
       }
       if taken.mustReopen {
-        do throws(SystemError) { file = LogFile(try open()) } catch { trouble(error) }
+        do throws(SystemError) {
+          file = LogFile(try open(), standard: standardDescriptor)
+        } catch {
+          trouble(error)
+        }
       }
       for (index, lines) in taken.queue.enumerated() {
         do throws(SystemError) {
@@ -120,7 +167,7 @@ package final class LogWriter: Sendable {
         }
       }
       if taken.droppedLines > 0, !taken.queue.isEmpty {
-        let line = "{\"dropped_lines\":\(taken.droppedLines)}\n"
+        let line = droppedLine(taken.droppedLines) + "\n"
         if (try? Files.write(Array(line.utf8), to: file.raw)) != nil {
           state.withLock { $0.droppedLines -= taken.droppedLines }
         }
@@ -135,16 +182,20 @@ package final class LogWriter: Sendable {
   }
 }
 
-/// The file that is being written, or standard output.
+/// The file that is being written, or one of the standard ones.
 private final class LogFile: Sendable {
   private let file: FileDescriptor?
+  private let standard: CInt
 
-  init(_ file: consuming FileDescriptor?) { self.file = file }
+  init(_ file: consuming FileDescriptor?, standard: CInt) {
+    self.file = file
+    self.standard = standard
+  }
 
   var raw: CInt {
     switch file {
     case .some(let file): file.raw
-    case .none: 1
+    case .none: standard
     }
   }
 }

@@ -101,6 +101,9 @@ package final class Gateway: Sendable {
   /// What of the configuration's files deserves a second look.
   package var warnings: [PlacedProblem] { running.withLock { $0.shared.warnings } }
 
+  /// The certificates, keys, authorities and key sets that the configuration names.
+  package var paths: Set<String> { running.withLock { $0.shared.paths } }
+
   /// A digest of the configuration that runs, without its secrets.
   package var configDigest: String { running.withLock { $0.shared.configDigest } }
 
@@ -207,13 +210,13 @@ struct Prepared {
   /// The access log, the one that is open where it goes to the same place.
   func log(after former: LogLease?) throws(SystemError) -> LogLease? {
     guard let settings = configuration.accessLog else { return nil }
-    let path =
+    let output: LogWriter.Target =
       switch settings.output {
-      case .standardOutput: "-"
-      case .file(let file): file.path
+      case .standardOutput: .standardOutput
+      case .file(let file): .file(file.path)
       }
-    if let former, former.path == path { return former }
-    return try LogLease(path: path, report: tokens.report)
+    if let former, former.output == output { return former }
+    return try LogLease(output, report: tokens.report)
   }
 
   func shared(

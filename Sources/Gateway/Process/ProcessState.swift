@@ -26,6 +26,9 @@ final class ProcessState: Sendable {
     return false
   }
 
+  /// Counts one in for which another has just been told to end.
+  func takeConnectionGivenUp() { connections.add(1, ordering: .relaxed) }
+
   func giveConnection() { connections.subtract(1, ordering: .relaxed) }
 
   /// Callers' connections that are open.

@@ -17,6 +17,9 @@ package final class SharedState: Sendable {
   let tokens: SharedTokens
   let log: LogLease?
   let warnings: [PlacedProblem]
+  /// The files that the configuration names and that are read outside the routes file's own
+  /// reading: certificates, keys, authorities, key sets.
+  let paths: Set<String>
 
   init(
     _ process: ProcessState, configuration: Configuration, configDigest: String,
@@ -29,6 +32,10 @@ package final class SharedState: Sendable {
     self.log = log
     listenerContexts = material.listeners
     warnings = material.warnings
+    paths = material.paths.union(
+      configuration.issuers.compactMap { issuer in
+        if case .file(let file) = issuer.keys { file.path } else { nil }
+      })
     upstreams = configuration.upstreams.enumerated().map { index, settings in
       let made = SharedUpstream(settings, material.upstreams[index])
       return former?.upstreams.first { $0.isSame(as: made) } ?? made
@@ -76,14 +83,16 @@ final class SharedUpstream: Sendable {
 /// last of them it ends.
 final class LogLease: Sendable {
   let writer: LogWriter
-  let path: String
+  let output: LogWriter.Target
   private let thread: WorkerThread.Handle
   private let isJoined = Atomic<Bool>(false)
 
   /// Opens the log and starts its thread.
-  init(path: String, report: @escaping @Sendable (String) -> Void) throws(SystemError) {
-    self.path = path
-    writer = LogWriter(path: path, report: report)
+  init(
+    _ output: LogWriter.Target, report: @escaping @Sendable (String) -> Void
+  ) throws(SystemError) {
+    self.output = output
+    writer = LogWriter(accessLog: output, report: report)
     thread = try writer.start()
   }
 

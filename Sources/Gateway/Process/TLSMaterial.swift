@@ -25,6 +25,9 @@ struct TLSMaterial {
 
   private var filesDigest: [UInt8] { (try? Digester().digest(filesRead).bytes) ?? filesRead }
 
+  /// Every file that was read, or could not be.
+  private(set) var paths: Set<String> = []
+
   /// A certificate that ends sooner is told of.
   private static let soonSeconds: Int64 = 14 * 24 * 3_600
 
@@ -106,6 +109,7 @@ struct TLSMaterial {
   }
 
   private mutating func read(_ file: FileReference) -> [UInt8]? {
+    paths.insert(file.path)
     do throws(SystemError) {
       let bytes = try Files.read(file.path, bytesMax: Self.fileBytesMax)
       filesRead += bytes

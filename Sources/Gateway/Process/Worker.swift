@@ -42,9 +42,13 @@ actor Worker {
     let address: SocketAddress
     /// Whose listener it came by is no more: it is served to its end by what it came for.
     var engine: Engine?
+    /// Since when it idles; nil while it is served.
+    var idleSinceMs: Int64?
   }
 
   private var guests: [UInt64: Guest] = [:]
+  private var idlers = IdleQueue()
+  private var sheds = ShedBudget()
   private var connectionSerial: UInt64 = 0
   private var isDraining = false
   private var onDrained: (@Sendable () -> Void)?
@@ -179,15 +183,27 @@ actor Worker {
     case .probes: loop.spawn { await self.serveAdmin(socket, isProbe: true) }
     case .listener(let name):
       guard let engine, let listener = engine.listeners[name] else { return }
-      let isWelcome = engine.shared.takeConnection()
+      let isWelcome = engine.shared.takeConnection() || makeRoom()
       loop.spawn {
         if isWelcome {
           await self.welcome(socket, peer, name, listener, engine, serial: serial)
         } else {
-          await self.shed(socket, listener, engine)
+          await self.shed(socket, peer, listener, engine)
         }
       }
     }
+  }
+
+  /// Ends the connection that has idled longest, where it has for long, in favour of a new one.
+  private func makeRoom() -> Bool {
+    let longestMs = loop.nowMs - Limits.giveWayAfterMs
+    guard
+      let serial = idlers.takeFirst(
+        since: longestMs, isStillIdle: { guests[$0]?.idleSinceMs == $1 })
+    else { return false }
+    process.takeConnectionGivenUp()
+    guests[serial]?.connection.drain()
+    return true
   }
 
   private func welcome(
@@ -196,7 +212,9 @@ actor Worker {
   ) async {
     let waiter = Waiter(on: loop)
     socket.waiter = waiter
-    guard let stream = await secured(socket, listener, waiter) else {
+    let stream = await secured(
+      socket, listener, waiter, untilMs: loop.nowMs + listener.handshakeTimeoutMs)
+    guard let stream else {
       process.giveConnection()
       return
     }
@@ -217,6 +235,7 @@ actor Worker {
   /// waits without a task. Each request has the configuration that runs when its head has come.
   private func serve(_ serial: UInt64) async {
     guard let connection = guests[serial]?.connection else { return }
+    guests[serial]?.idleSinceMs = nil
     var request: Request?
     var server: Engine?
     var turn = loop.turn
@@ -236,6 +255,8 @@ actor Worker {
         connection.finish()
         break serving
       case .parked:
+        guests[serial]?.idleSinceMs = loop.nowMs
+        idlers.append(serial, sinceMs: loop.nowMs) { guests[$0]?.idleSinceMs == $1 }
         connection.park { self.loop.spawn { await self.serve(serial) } }
         return
       case .request, .faulty, .tooSlow: break
@@ -259,11 +280,10 @@ actor Worker {
   }
 
   private func secured(
-    _ socket: Socket, _ listener: Listener, _ waiter: Waiter
+    _ socket: Socket, _ listener: Listener, _ waiter: Waiter, untilMs: Int64
   ) async -> ByteStream? {
     guard let context = listener.tls else { return ByteStream(socket) }
     guard let session = TLSSession(server: context, over: socket) else { return nil }
-    let untilMs = loop.nowMs + listener.handshakeTimeoutMs
     while true {
       switch session.handshake() {
       case .done: return ByteStream(socket, tls: session)
@@ -275,15 +295,20 @@ actor Worker {
     }
   }
 
-  /// One connection too many: told so where that costs no handshake.
-  private func shed(_ socket: Socket, _ listener: Listener, _ engine: Engine) async {
-    guard listener.tls == nil else { return }
+  /// One connection too many: told so, where that is not too much itself, and in any case logged.
+  private func shed(
+    _ socket: Socket, _ peer: SocketAddress, _ listener: Listener, _ engine: Engine
+  ) async {
     let waiter = Waiter(on: loop)
     socket.waiter = waiter
+    let isTold = sheds.take(handshake: listener.tls != nil, nowMs: loop.nowMs)
+    defer { if isTold { sheds.give() } }
+    let untilMs = loop.nowMs + min(listener.handshakeTimeoutMs, Limits.shedHandshakeMs)
+    let stream = isTold ? await secured(socket, listener, waiter, untilMs: untilMs) : nil
     let connection = ServerConnection(
-      ByteStream(socket), waiter: waiter, buffers: engine.buffers,
+      stream ?? ByteStream(socket), waiter: waiter, buffers: engine.buffers,
       limits: engine.connectionLimits)
-    await engine.shed(connection, from: listener)
+    await engine.shed(connection, from: listener, peer: engine.peer(peer), isTold: stream != nil)
   }
 
   private func serveAdmin(_ socket: Socket, isProbe: Bool) async {

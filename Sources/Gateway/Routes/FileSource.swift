@@ -28,6 +28,30 @@ package struct DiskFiles: FileSource {
   }
 }
 
+/// The files of this machine, remembering which were read and what the routes file held: so that
+/// it can be read again as it was when only what it names has changed.
+package final class RecordedFiles: FileSource {
+  private let held: [String: [UInt8]]
+  /// What was read, or could not be, in this order; the routes file first.
+  package private(set) var paths: [String] = []
+  package private(set) var contents: [String: [UInt8]] = [:]
+
+  /// - Parameter held: files whose content is known, in place of what lies on the disk.
+  package init(holding held: [String: [UInt8]] = [:]) { self.held = held }
+
+  package func read(_ path: String, bytesMax: Int) throws(FileFault) -> [UInt8] {
+    paths.append(path)
+    let bytes: [UInt8]
+    if let known = held[path] {
+      bytes = known
+    } else {
+      bytes = try DiskFiles().read(path, bytesMax: bytesMax)
+    }
+    contents[path] = bytes
+    return bytes
+  }
+}
+
 /// Paths as text.
 enum FilePath {
   /// A path that stands in `file`: relative to that file's folder, unless it begins with `/`.

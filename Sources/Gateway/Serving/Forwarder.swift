@@ -136,7 +136,7 @@ enum Forwarder {
     RequestWriter.write(
       request, bearing, to: server, forward, pathRules: route.settings.pathRules, into: upstream)
     var relay = Relay(
-      request, upstream, route, forward, sentNs: sentNs, mayDecline: mayDecline,
+      request, upstream, of: server.pool, route, forward, sentNs: sentNs, mayDecline: mayDecline,
       tokenKeptAtMs: bearing.keptAtMs, deadlineMs: deadlineMs)
     let attempt = await relay.run()
     connection.lastUpstreamHadWritten = upstream.hasWritten
@@ -165,6 +165,7 @@ enum Forwarder {
     let request: Request
     let connection: ServerConnection
     let upstream: UpstreamConnection
+    let pool: UpstreamPool
     let route: Route
     let forward: Route.Forward
     let loop: EventLoop
@@ -188,7 +189,9 @@ enum Forwarder {
     private var bytesInTurn = 0
     /// When a byte last moved, for the timeouts between bytes.
     private var movedAtMs: Int64
-    private let startedAtMs: Int64
+    /// How fast content comes, and how fast the answer is taken.
+    private var contentPace = Pace()
+    private var answerPace: Pace
 
     /// Whether the connection to the server is ready for another request.
     var isReusable: Bool {
@@ -200,7 +203,7 @@ enum Forwarder {
     var answerEnd: Int { answer?.end ?? 0 }
 
     init(
-      _ request: Request, _ upstream: UpstreamConnection, _ route: Route,
+      _ request: Request, _ upstream: UpstreamConnection, of pool: UpstreamPool, _ route: Route,
       _ forward: Route.Forward, sentNs: Int64, mayDecline: Bool, tokenKeptAtMs: Int64,
       deadlineMs: Int64
     ) {
@@ -209,13 +212,14 @@ enum Forwarder {
       self.request = request
       connection = request.connection
       self.upstream = upstream
+      self.pool = pool
       self.route = route
       self.forward = forward
       self.sentNs = sentNs
       self.deadlineMs = deadlineMs
       loop = request.connection.waiter.loop
       movedAtMs = loop.nowMs
-      startedAtMs = loop.nowMs
+      answerPace = Pace(from: connection.bytesWritten)
       // Content that is already here was sent without waiting.
       mayReadContent =
         !connection.head.expectsContinue
@@ -245,11 +249,28 @@ enum Forwarder {
         if connection.content.isDone || !mayReadContent, connection.hasCallerGone() {
           return callerGone()
         }
-        let untilMs = waitUntilMs()
-        let isSignalled = await connection.waiter.wait(untilMs: untilMs)
-        bytesInTurn = 0
-        if let end = isSignalled ? tooSlowContent() : timedOut() { return end }
+        if let end = await waitForEvent() { return end }
       }
+    }
+
+    private mutating func waitForEvent() async -> Attempt? {
+      let beganMs = loop.nowMs
+      let waitsForCaller = isWaitingForContent || isWaitingForReader
+      let endMs = waitUntilMs()
+      let untilMs = waitsForCaller ? min(endMs, beganMs + Limits.soughtAfterStretchMs) : endMs
+      let isSignalled = await connection.waiter.wait(untilMs: untilMs)
+      bytesInTurn = 0
+      if !isSignalled, loop.nowMs >= endMs { return timedOut() }
+      return waitsForCaller ? tooSlow(waitedMs: loop.nowMs - beganMs, isEvent: isSignalled) : nil
+    }
+
+    /// Whether it is the caller that does not take the answer.
+    private var isWaitingForReader: Bool { answer != nil && !connection.outbound.isEmpty }
+
+    /// Whether it is the caller's content that is waited for, and not the server.
+    private var isWaitingForContent: Bool {
+      !connection.content.isDone && mayReadContent && answer == nil && !isUploadBroken
+        && upstream.outbound.isEmpty
     }
 
     /// Two peers that are as fast as this worker would keep it to themselves.
@@ -455,7 +476,7 @@ enum Forwarder {
       if !mayReadContent {
         return min(movedAtMs + Forwarder.continueWaitMs, deadlineMs)
       }
-      if !connection.content.isDone, !isUploadBroken, upstream.outbound.isEmpty {
+      if isWaitingForContent {
         return movedAtMs + route.bodyTimeoutMs
       }
       // A long upload does not use the server's time up.
@@ -465,7 +486,7 @@ enum Forwarder {
     private mutating func timedOut() -> Attempt? {
       if answer != nil {
         return connection.outbound.isEmpty
-          ? .aborted(.upstream, .upstreamTimeout) : .aborted(.client, .callerGone)
+          ? .aborted(.upstream, .upstreamTimeout) : .aborted(.client, .requestTimeout)
       }
       if !mayReadContent, loop.nowMs < deadlineMs {
         mayReadContent = true
@@ -474,22 +495,32 @@ enum Forwarder {
         return nil
       }
       // A caller that waits for a 100 is not the slow one.
-      if mayReadContent, !connection.content.isDone, !isUploadBroken, upstream.outbound.isEmpty {
+      if isWaitingForContent {
         return .refused(Refusal(.requestTimeout))
       }
       return .refused(Refusal(.upstreamTimeout))
     }
 
-    /// After 30 seconds content must have come at 1 KiB a second (ROUTES.md, `bodyTimeout`).
-    private func tooSlowContent() -> Attempt? {
-      if connection.content.isDone || !mayReadContent || answer != nil { return nil }
-      // It is the server that takes nothing.
-      if !upstream.outbound.isEmpty || isUploadBroken { return nil }
-      let elapsedMs = loop.nowMs - startedAtMs
-      guard elapsedMs > Limits.slowBodyAfterMs,
-        connection.content.byteCount * 1_000 < UInt64(elapsedMs) * Limits.bodyBytesPerSecondMin
-      else { return nil }
-      return .refused(Refusal(.requestTimeout))
+    /// After 30 seconds content must have come, and the answer been taken, at 1 KiB a second
+    /// (ROUTES.md, `bodyTimeout`): a caller that moves a byte a minute would stay for ever.
+    ///
+    /// - Parameter isEvent: without one the longest pause decides, unless others wait.
+    private mutating func tooSlow(waitedMs: Int64, isEvent: Bool) -> Attempt? {
+      let isSoughtAfter = pool.isSoughtAfter
+      let stretchMs = isSoughtAfter ? Limits.soughtAfterStretchMs : Pace.stretchMs
+      let isJudged = isEvent || isSoughtAfter
+      if answer == nil {
+        contentPace.wait(waitedMs)
+        let byteCount = connection.content.byteCount
+        guard isJudged, contentPace.isTooSlow(at: byteCount, stretchMs: stretchMs) else {
+          return nil
+        }
+        return .refused(Refusal(.requestTimeout))
+      }
+      answerPace.wait(waitedMs)
+      let byteCount = connection.bytesWritten
+      guard isJudged, answerPace.isTooSlow(at: byteCount, stretchMs: stretchMs) else { return nil }
+      return .aborted(.client, .requestTimeout)
     }
   }
 }

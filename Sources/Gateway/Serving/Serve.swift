@@ -46,12 +46,23 @@ extension Engine {
   }
 
   /// Turns away a connection that is one too many, with an answer that costs little.
-  func shed(_ connection: ServerConnection, from listener: Listener) async {
-    let peer = Peer(address: [], isTrusted: false)
+  ///
+  /// - Parameter isTold: without it there is no answer, only the line in the log.
+  func shed(
+    _ connection: ServerConnection, from listener: Listener, peer: Peer, isTold: Bool
+  ) async {
     let request = Request(connection, listener: listener, peer: peer)
     request.reset(startedNs: Clock.monotonicNs())
-    await refuseHead(Refusal(.overloaded, retryAfter: 1), request)
-    await connection.close()
+    if isTold {
+      await refuseHead(Refusal(.overloaded, retryAfter: 1), request)
+      if connection.isAborted { return }
+      await connection.close(lingerMs: Limits.shedLingerMs, quietMs: Limits.shedQuietMs)
+    } else {
+      identify(request)
+      request.record.status = Refusal.Reason.overloaded.status
+      request.record.reason = .overloaded
+      log?.write(request, endedNs: Clock.monotonicNs())
+    }
   }
 
   /// `OPTIONS *` asks about the gateway itself and is never forwarded (RFC 9110 §9.3.7).
