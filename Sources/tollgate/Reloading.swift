@@ -38,7 +38,7 @@ struct Reloading {
   mutating func look(_ reason: Reason) -> ShutdownSettings? {
     let fingerprints = Self.fingerprints(of: named)
     switch reason {
-    case .asked: break
+    case .asked: say("tollgate: reloading \(path)")
     case .filesChanged:
       guard fingerprints != self.fingerprints else { return nil }
       let changed = named.filter { fingerprints[$0] != self.fingerprints[$0] }.sorted()
