@@ -71,13 +71,15 @@ extension ByteStream {
 }
 
 /// A client of OpenSSL's own on a blocking socket, for what the gateway's client never does.
-struct PlainClient: Sendable {
+@safe struct PlainClient: Sendable {
   var serverName: String?
   var protocols: [String] = []
   /// Both ends of the versions offered.
   var version: CInt?
   /// In the form of `i2d_SSL_SESSION`.
   var session: [UInt8] = []
+  /// What it does between the handshake and its reading.
+  var then: @Sendable (OpaquePointer) -> Void = { _ in }
 
   struct Outcome: Sendable {
     var isConnected = false
@@ -126,6 +128,7 @@ struct PlainClient: Sendable {
     }
     outcome.isConnected = true
     outcome.isResumed = unsafe SSL_session_reused(ssl) == 1
+    unsafe then(ssl)
     var name: UnsafePointer<UInt8>?
     var count: UInt32 = 0
     unsafe SSL_get0_alpn_selected(ssl, &name, &count)
@@ -175,5 +178,35 @@ func serve(
     thread.join()
     #expect(ERR_peek_error() == 0, "the thread's queue belongs to others")
     return (step, session.certificateIndex, session.version, try #require(outcome.value))
+  }
+}
+
+/// A handshake of the gateway's client with the gateway's server, on one loop.
+func connect(
+  _ client: TLSClientContext, name: String, to server: TLSServerContext,
+  then body:
+    @escaping @Sendable (isolated Stage, ByteStream, ByteStream, Waiter) async throws ->
+    Void = { _, _, _, _ in }
+) async throws -> TLSSession.Step {
+  try await Stage.run { stage in
+    let (one, other) = try FarEnd.twoOfOurs(on: stage.loop)
+    let waiter = stage.makeWaiter()
+    one.waiter = waiter
+    other.waiter = waiter
+    let clientSession = try #require(TLSSession(client: client, name: name, over: one))
+    let serverSession = try #require(TLSSession(server: server, over: other))
+    #expect(clientSession.certificateIndex == nil)
+    while true {
+      let mine = clientSession.handshake()
+      if case .failed = mine { return mine }
+      let theirs = serverSession.handshake()
+      if case .failed = theirs { return theirs }
+      if mine == .done, theirs == .done { break }
+      guard await waiter.wait(untilMs: stage.patience) else { throw Impatience("a handshake") }
+    }
+    try await body(
+      stage, ByteStream(one, tls: clientSession), ByteStream(other, tls: serverSession), waiter)
+    #expect(ERR_peek_error() == 0)
+    return .done
   }
 }

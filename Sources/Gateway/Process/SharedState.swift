@@ -21,6 +21,7 @@ package final class SharedState: Sendable {
 
   private let connections = Atomic<Int>(0)
   private let draining = Atomic<Bool>(false)
+  private let shortageReportedMs = Atomic<Int64>(Int64.min / 2)
 
   init(
     configuration: Configuration, configDigest: String, listenerContexts: [TLSServerContext?],
@@ -47,6 +48,18 @@ package final class SharedState: Sendable {
   var isDraining: Bool { draining.load(ordering: .relaxed) }
 
   func beginDraining() { draining.store(true, ordering: .relaxed) }
+
+  /// Tells the operator that connections can't be accepted, for all workers at most once in
+  /// `Limits.shortageReportEveryMs`.
+  func reportShortage(_ error: SystemError, nowMs: Int64) {
+    let lastMs = shortageReportedMs.load(ordering: .relaxed)
+    guard nowMs - lastMs >= Limits.shortageReportEveryMs,
+      shortageReportedMs.compareExchange(
+        expected: lastMs, desired: nowMs, ordering: .relaxed
+      ).exchanged
+    else { return }
+    report("can't accept connections: \(error)")
+  }
 
   /// Counts a caller's connection in; false when that is one too many.
   func takeConnection() -> Bool {

@@ -44,6 +44,9 @@ actor Worker {
   }
 
   private var guests: [UInt64: Guest] = [:]
+  /// Callers of TLS listeners who have not said anything yet.
+  private var silent: [UInt64: Waiter] = [:]
+  private let handshakes: HandshakePlaces
   private var connectionSerial: UInt64 = 0
   private var isDraining = false
   private var onDrained: (@Sendable () -> Void)?
@@ -52,6 +55,8 @@ actor Worker {
     self.loop = loop
     self.shared = shared
     self.index = index
+    handshakes = HandshakePlaces(
+      Limits.handshakesMax, graceMs: Limits.handshakeGraceMs, loop: loop)
   }
 
   /// Begins to serve.
@@ -102,9 +107,11 @@ actor Worker {
   // Connections.
 
   private func accept(at bound: ListeningSocket.Bound, _ door: Door) async {
+    // Probes are answered until the end, and with the last descriptors.
+    let isForCallers = if case .listener = door { true } else { false }
     let socket: ListeningSocket
     do throws(SystemError) {
-      socket = try ListeningSocket(adopting: bound, on: loop)
+      socket = try ListeningSocket(adopting: bound, on: loop, isForCallers: isForCallers)
     } catch {
       shared.report("listen \(bound.address): \(error)")
       return
@@ -113,13 +120,13 @@ actor Worker {
     socket.waiter = waiter
     acceptWaiters.append(waiter)
     var hasReported = false
-    // Probes are answered until the end.
-    let closesFirst = if case .listener = door { true } else { false }
     var acceptedInTurn = 0
+    var failedInRow = 0
     while true {
       switch socket.accept(on: loop) {
       case .connection(let connection, let peer):
         hasReported = false
+        failedInRow = 0
         acceptedInTurn += 1
         connectionSerial += 1
         admit(connection, peer, door, serial: connectionSerial)
@@ -127,19 +134,26 @@ actor Worker {
           acceptedInTurn = 0
           await waiter.pause()
         }
-      case .skipped: continue
+        continue
       case .none:
         // What was queued is served before the socket closes.
-        if isDraining, closesFirst { return }
+        if isDraining, isForCallers { return }
         acceptedInTurn = 0
         _ = await waiter.wait()
+        continue
+      case .skipped(let error):
+        // One caller's trouble; but what forbids every one of them (EPERM) would never end.
+        failedInRow += 1
+        if failedInRow < Limits.acceptsPerTurn { continue }
+        if !hasReported { shared.reportShortage(error, nowMs: loop.nowMs) }
       case .exhausted(let error):
-        if !hasReported { shared.report("can't accept connections: \(error)") }
-        hasReported = true
-        if isDraining, closesFirst { return }
-        let untilMs = loop.nowMs + Limits.acceptPauseMs
-        while loop.nowMs < untilMs { _ = await waiter.wait(untilMs: untilMs) }
+        if !hasReported { shared.reportShortage(error, nowMs: loop.nowMs) }
       }
+      hasReported = true
+      failedInRow = 0
+      if isDraining, isForCallers { return }
+      let untilMs = loop.nowMs + Limits.acceptPauseMs
+      while loop.nowMs < untilMs { _ = await waiter.wait(untilMs: untilMs) }
     }
   }
 
@@ -165,7 +179,9 @@ actor Worker {
     guard let engine else { return }
     let waiter = Waiter(on: loop)
     socket.waiter = waiter
-    guard let stream = await secured(socket, engine.listeners[index], waiter) else {
+    guard
+      let stream = await secured(socket, engine.listeners[index], waiter, serial: serial)
+    else {
       shared.giveConnection()
       return
     }
@@ -191,21 +207,58 @@ actor Worker {
   }
 
   private func secured(
-    _ socket: Socket, _ listener: Listener, _ waiter: Waiter
+    _ socket: Socket, _ listener: Listener, _ waiter: Waiter, serial: UInt64
   ) async -> ByteStream? {
     guard let context = listener.tls else { return ByteStream(socket) }
-    guard let session = TLSSession(server: context, over: socket) else { return nil }
     let untilMs = loop.nowMs + listener.handshakeTimeoutMs
+    // Who says nothing costs no session and takes nobody's place.
+    if socket.isQuiet() {
+      silent[serial] = waiter
+      defer { silent[serial] = nil }
+      while socket.isQuiet() {
+        let isSignalled = await waiter.wait(untilMs: untilMs)
+        if !isSignalled || isDraining { return nil }
+      }
+    }
+    let place = HandshakePlaces.Place(waiter)
+    guard await handshakes.enter(place, untilMs: untilMs) else { return nil }
+    defer { handshakes.leave(place) }
+    guard let session = TLSSession(server: context, over: socket) else { return nil }
     while true {
       switch session.handshake() {
       case .done: return ByteStream(socket, tls: session)
-      case .failed: return nil
+      case .failed:
+        handshakes.leave(place)
+        if session.sawClearText { await tellOfTLS(socket, waiter) }
+        return nil
       case .wouldBlock:
         let isSignalled = await waiter.wait(untilMs: untilMs)
-        if !isSignalled { return nil }
+        if !isSignalled || place.isLost { return nil }
       }
     }
   }
+
+  /// Somebody speaks HTTP in the clear where TLS is spoken.
+  private func tellOfTLS(_ socket: Socket, _ waiter: Waiter) async {
+    guard let engine else { return }
+    let answer = Buffer(capacity: 256)
+    answer.append(Self.clearTextAnswer)
+    _ = socket.write(from: answer)
+    let connection = ServerConnection(
+      ByteStream(socket), waiter: waiter, buffers: engine.buffers,
+      limits: engine.connectionLimits)
+    await connection.close()
+  }
+
+  private static let clearTextAnswer: StaticString = """
+    HTTP/1.1 400 Bad Request\r
+    Content-Type: text/plain; charset=utf-8\r
+    Content-Length: 29\r
+    Connection: close\r
+    \r
+    This port speaks HTTPS only.
+
+    """
 
   /// One connection too many: told so where that costs no handshake.
   private func shed(_ socket: Socket, listener index: Int) async {
@@ -238,6 +291,7 @@ actor Worker {
     isDraining = true
     onDrained = whenDone
     for waiter in acceptWaiters { waiter.signal() }
+    for waiter in silent.values { waiter.signal() }
     for guest in guests.values { guest.connection.drain() }
     if guests.isEmpty { whenDone() }
   }
