@@ -15,6 +15,7 @@ import contextlib
 import os
 import pathlib
 import resource
+import select
 import shutil
 import signal
 import socket
@@ -104,6 +105,8 @@ def test_accept_faults_neither_spin_nor_stop_what_is_there(world, gateway, perso
             spent = cpu_ticks(gateway.pid) - before
             lines = gateway.err.read_text().count(WORD) - said
             assert old.request("GET", "/old", person, token).status == 200
+            sockets = [connection.socket for connection in crowd]
+            assert select.select(sockets, [], [], 0)[0] == [], "nobody was to be accepted"
         finally:
             tracer.detach()
         print(f"{error}: {spent} ticks of 70, {lines} lines")

@@ -235,13 +235,13 @@ def test_an_answer_cut_by_an_upstream_is_never_a_whole_one(world, person):
     def whole(exchange):
         exchange.send(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nall of it")
         with contextlib.suppress(OSError):
-            exchange.socket.unwrap()
-        exchange.end()
+            exchange.stream.end()
+        exchange.ended = True
 
     @inner.on("/cut")
     def cut(exchange):
         exchange.send(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nhalf of i")
-        raw = socket.socket(fileno=os.dup(exchange.socket.fileno()))
+        raw = socket.socket(fileno=os.dup(exchange.stream.socket.fileno()))
         raw.shutdown(socket.SHUT_RDWR)
         raw.close()
 
@@ -321,7 +321,7 @@ def test_a_server_name_that_is_none_gets_no_other_certificate(world, gateway, pe
         connection.send(with_server_name(name))
         kind = connection.socket.recv(5)[:1]
         assert kind in (b"\x15", b"\x16", b"")
-        if b"\x00" in name or not 1 <= len(name) <= 255:
+        if b"\x00" in name or len(name) > 255:
             assert kind == b"\x15", "an alert"
     assert served(world, gateway, person) == 200
     assert gateway.err.read_text() == said

@@ -1,14 +1,19 @@
 import Reactor
 
-/// One worker's TLS handshakes that are under way, a bounded number, and the line of those who wait
-/// to begin theirs.
+/// One worker's TLS handshakes that are under way, a bounded number, and those who wait to begin
+/// theirs.
 ///
-/// Nobody is turned away for others' sake: who finds no place waits, in the order of coming, and
-/// the deadline of its handshake runs. But somebody who stalls would hold a place to that deadline,
-/// and so would a thousand others; so while anybody waits, the oldest handshakes end once they took
-/// `graceMs`.
+/// Nobody is turned away for others' sake: who finds no place waits, and the deadline of its
+/// handshake runs. But somebody who stalls would hold a place to that deadline, and so would a
+/// thousand others; so while anybody waits, the oldest handshakes end once they took `graceMs`. And
+/// who came last is next: it may still be there, and a crowd that came at once does not stand
+/// between a newcomer and the door.
+///
+/// A step of a handshake is the longest that a worker does without looking up: an RSA signature is
+/// most of a millisecond. So there is one in each of the loop's turns, and a flood of handshakes
+/// keeps those who are connected waiting for one signature, and not for as many as have come.
 final class HandshakePlaces {
-  /// One handshake's way: in the line, then under way.
+  /// One handshake's way: it waits, then it is under way.
   final class Place {
     fileprivate enum State { case new, waiting, underWay, lost, gone }
 
@@ -22,29 +27,21 @@ final class HandshakePlaces {
     var isLost: Bool { state == .lost }
   }
 
-  /// Places in the order of their coming; who left from the middle is passed over.
+  /// Handshakes in the order of their beginning; who left from the middle is passed over.
   private struct Line {
     private var places: [Place] = []
     private var start = 0
 
     mutating func append(_ place: Place) { places.append(place) }
 
-    /// The first that is still in this state.
-    mutating func first(in state: Place.State) -> Place? {
-      while start < places.count {
-        if places[start].state == state { return places[start] }
-        start += 1
+    /// The first that is still under way; those before it are forgotten.
+    mutating func first() -> Place? {
+      while start < places.count, places[start].state != .underWay { start += 1 }
+      if start > 64, start > places.count / 2 {
+        places.removeFirst(start)
+        start = 0
       }
-      places.removeAll(keepingCapacity: true)
-      start = 0
-      return nil
-    }
-
-    /// Forgets those that were passed over, now and then.
-    mutating func compact() {
-      guard start > 64, start > places.count / 2 else { return }
-      places.removeFirst(start)
-      start = 0
+      return start < places.count ? places[start] : nil
     }
   }
 
@@ -52,11 +49,15 @@ final class HandshakePlaces {
   private let graceMs: Int64
   private let loop: EventLoop
   private var underWay = Line()
-  private var waiting = Line()
+  /// Who waits, and who waited and left, the newest last.
+  private var waiting: [Place] = []
   /// Handshakes that hold a place, also those that have lost it and not ended yet.
   private(set) var takenCount = 0
   private(set) var waitingCount = 0
   private var lostCount = 0
+  /// Who waits to take a step, and the turn of the loop in which the last was taken.
+  private var steppers: [Place] = []
+  private var steppedInTurn: UInt64 = .max
 
   init(_ max: Int, graceMs: Int64, loop: EventLoop) {
     self.max = max
@@ -77,11 +78,9 @@ final class HandshakePlaces {
     waitingCount += 1
     while true {
       makeRoom()
-      // Who stands first looks after the others' grace; all others are woken by their turn.
+      // Who is next looks after the others' grace; all others are woken when they are next.
       var wakeMs = untilMs
-      if lostCount < waitingCount, waiting.first(in: .waiting) === place,
-        let oldest = underWay.first(in: .underWay)
-      {
+      if lostCount < waitingCount, next() === place, let oldest = underWay.first() {
         wakeMs = min(untilMs, oldest.startedMs + graceMs)
       }
       _ = await place.waiter.wait(untilMs: wakeMs)
@@ -90,25 +89,48 @@ final class HandshakePlaces {
     }
     place.state = .gone
     waitingCount -= 1
-    waiting.first(in: .waiting)?.waiter.signal()
+    if waiting.count > 2 * waitingCount + 64 { waiting.removeAll { $0.state != .waiting } }
+    next()?.waiter.signal()
     return false
   }
 
-  /// Gives the place to whoever stands first in the line; once, however often it is called.
+  /// Waits until it may take a step.
+  func awaitTurn(_ place: Place) async {
+    if steppedInTurn == loop.turn || !steppers.isEmpty {
+      steppers.append(place)
+      while steppers.first !== place || steppedInTurn == loop.turn {
+        if steppers.first === place {
+          await place.waiter.pause()
+        } else {
+          _ = await place.waiter.wait()
+        }
+      }
+      steppers.removeFirst()
+      // It runs in the next turn.
+      steppers.first?.waiter.signal()
+    }
+    steppedInTurn = loop.turn
+  }
+
+  /// Gives the place to whoever is next; once, however often it is called.
   func leave(_ place: Place) {
     if place.state == .gone { return }
     if place.state == .lost { lostCount -= 1 }
     place.state = .gone
     takenCount -= 1
-    _ = underWay.first(in: .underWay)
-    underWay.compact()
-    while takenCount < max, let next = waiting.first(in: .waiting) {
+    _ = underWay.first()
+    while takenCount < max, let newest = next() {
+      waiting.removeLast()
       waitingCount -= 1
-      start(next)
-      next.waiter.signal()
+      start(newest)
+      newest.waiter.signal()
     }
-    waiting.first(in: .waiting)?.waiter.signal()
-    waiting.compact()
+    next()?.waiter.signal()
+  }
+
+  private func next() -> Place? {
+    while let last = waiting.last, last.state != .waiting { waiting.removeLast() }
+    return waiting.last
   }
 
   private func start(_ place: Place) {
@@ -120,7 +142,7 @@ final class HandshakePlaces {
 
   /// Takes from the oldest handshakes, past their grace, a place for each who waits.
   private func makeRoom() {
-    while lostCount < waitingCount, let oldest = underWay.first(in: .underWay),
+    while lostCount < waitingCount, let oldest = underWay.first(),
       loop.nowMs - oldest.startedMs >= graceMs
     {
       oldest.state = .lost

@@ -225,6 +225,7 @@ actor Worker {
     defer { handshakes.leave(place) }
     guard let session = TLSSession(server: context, over: socket) else { return nil }
     while true {
+      await handshakes.awaitTurn(place)
       switch session.handshake() {
       case .done: return ByteStream(socket, tls: session)
       case .failed:

@@ -5,7 +5,7 @@ import Testing
 @testable import Gateway
 
 struct HandshakePlacesTests {
-  @Test func `takes as many as there are places, the others wait in order`() async throws {
+  @Test func `takes as many as there are places, and who came last is next`() async throws {
     try await Stage.run { stage in
       let places = HandshakePlaces(2, graceMs: 1_000_000, loop: stage.loop)
       let entered = Noted<Int>()
@@ -18,14 +18,14 @@ struct HandshakePlacesTests {
       await stage.turn()
       #expect(entered.values == [0, 1])
       #expect(places.waitingCount == 3)
-      for next in 2...4 {
-        places.leave(all[next - 2])
-        places.leave(all[next - 2])
+      for (leaver, next) in [(1, 4), (4, 3), (0, 2)] {
+        places.leave(all[leaver])
+        places.leave(all[leaver])
         while !entered.values.contains(next) { await stage.turn() }
       }
-      #expect(entered.values == [0, 1, 2, 3, 4])
+      #expect(entered.values == [0, 1, 4, 3, 2])
+      places.leave(all[2])
       places.leave(all[3])
-      places.leave(all[4])
       #expect(places.takenCount == 0 && places.waitingCount == 0)
     }
   }
@@ -68,6 +68,28 @@ struct HandshakePlacesTests {
         #expect(lost.values == Array(0...number))
       }
       #expect(places.takenCount == 3)
+    }
+  }
+
+  @Test func `one step is taken in each turn of the loop, in order`() async throws {
+    try await Stage.run { stage in
+      let places = HandshakePlaces(10, graceMs: 1_000_000, loop: stage.loop)
+      let turns = Noted<UInt64>()
+      let order = Noted<Int>()
+      for number in 0..<10 {
+        let place = HandshakePlaces.Place(stage.makeWaiter())
+        #expect(await places.enter(place, untilMs: .max))
+        stage.loop.spawn {
+          for _ in 0..<3 {
+            await places.awaitTurn(place)
+            turns.note(stage.loop.turn)
+            order.note(number)
+          }
+        }
+      }
+      while order.values.count < 30 { await stage.turn() }
+      #expect(Set(turns.values).count == 30, "two in one turn")
+      #expect(order.values == [0] + Array(0...9) + Array(0...9) + Array(1...9))
     }
   }
 }
