@@ -196,9 +196,18 @@ def test_callers_who_say_nothing_are_closed_at_the_handshakes_deadline(world, pe
         assert ask(gateway.port, "GET", "/", person, token, world.tls).status == 200
         for connection in crowd:
             assert connection.ended(15)
-        # With callers who have not spoken the process ends as fast as without.
+
+
+def test_callers_who_say_nothing_do_not_keep_the_process_from_ending(world, person):
+    """A browser opens connections ahead; with nothing said on them there is nothing to finish."""
+    routes = world.routes(listeners=[world.tls_listener], limits={"tlsHandshakeTimeout": "60s"})
+    with world.gateway(routes) as gateway, contextlib.ExitStack() as closing:
         crowd = [closing.enter_context(Connection(gateway.port)) for _ in range(20)]
+        token = world.issuer.token(person)
         assert ask(gateway.port, "GET", "/", person, token, world.tls).status == 200
+        gateway.stop(10)
+        for connection in crowd:
+            assert connection.ended(1)
 
 
 def test_a_port_in_use_at_the_start_is_named(world, gateway):
