@@ -18,7 +18,7 @@ struct TLSHostilityTests {
       var socket: Socket?
       (socket, peer) = try FarEnd.pair(on: stage.loop)
       let thread = try WorkerThread.start("client") { _ = client.run(over: peer) }
-      let seen = try await Self.read(count, from: try #require(socket.take()), context, stage.makeWaiter())
+      let seen = try await Self.read(count, from: &socket, context, stage.makeWaiter())
       // The socket has closed: the client is not stuck in a write.
       thread.join()
       #expect(ERR_peek_error() == 0, "the thread's queue belongs to others")
@@ -27,8 +27,9 @@ struct TLSHostilityTests {
   }
 
   private static func read(
-    _ count: Int, from socket: consuming Socket, _ context: TLSServerContext, _ waiter: Waiter
+    _ count: Int, from slot: inout Socket?, _ context: TLSServerContext, _ waiter: Waiter
   ) async throws -> (Transfer, [UInt8]) {
+    guard let socket = slot.take() else { throw Impatience("a socket") }
     socket.waiter = waiter
     let session = try #require(TLSSession(server: context, over: socket))
     #expect(try await session.shakeHands(waiter) == .done)
@@ -43,17 +44,13 @@ struct TLSHostilityTests {
     return (last, buffer.bytes)
   }
 
-  private static func updateKeys(_ ssl: OpaquePointer) -> Bool {
-    unsafe SSL_key_update(ssl, SSL_KEY_UPDATE_REQUESTED) == 1 && SSL_do_handshake(ssl) == 1
-  }
-
   @Test func `keys may be updated between records`() async throws {
     let client = PlainClient(
       version: TLS1_3_VERSION,
-      then: { ssl in
+      then: { session in
         for _ in 0..<100 {
-          _ = unsafe Self.updateKeys(ssl)
-          _ = unsafe SSL_write(ssl, "x", 1)
+          _ = session.updateKeys()
+          _ = session.write("x")
         }
       })
     let seen = try await read(100, of: client)
@@ -63,10 +60,10 @@ struct TLSHostilityTests {
   @Test func `a flood of key updates ends the connection`() async throws {
     let client = PlainClient(
       version: TLS1_3_VERSION,
-      then: { ssl in
+      then: { session in
         var left = 50_000
-        while unsafe left > 0 && Self.updateKeys(ssl) { left -= 1 }
-        _ = unsafe SSL_write(ssl, "x", 1)
+        while left > 0, session.updateKeys() { left -= 1 }
+        _ = session.write("x")
       })
     let seen = try await read(1, of: client)
     #expect(seen.last == .failed(.tls("too many messages without content")))
@@ -80,11 +77,11 @@ struct TLSHostilityTests {
     let isFull = Semaphore()
     let client = PlainClient(
       version: TLS1_3_VERSION,
-      then: { ssl in
+      then: { session in
         isFull.wait(milliseconds: Stage.patienceMs)
         for _ in 0..<3 {
-          _ = unsafe SSL_key_update(ssl, SSL_KEY_UPDATE_REQUESTED)
-          _ = unsafe SSL_write(ssl, "go", 2)
+          _ = session.requestKeyUpdate()
+          _ = session.write("go")
         }
       })
     let outcome = Latch<PlainClient.Outcome>()

@@ -70,8 +70,22 @@ extension ByteStream {
   }
 }
 
+/// A session of OpenSSL's own, lent for as long as a closure runs.
+@safe struct PlainSession {
+  let ssl: OpaquePointer
+
+  func write(_ text: String) -> Bool {
+    unsafe SSL_write(ssl, text, CInt(text.utf8.count)) == CInt(text.utf8.count)
+  }
+
+  /// Asks for new keys in both directions; what that sends goes out with the next write.
+  func requestKeyUpdate() -> Bool { unsafe SSL_key_update(ssl, SSL_KEY_UPDATE_REQUESTED) == 1 }
+
+  func updateKeys() -> Bool { unsafe requestKeyUpdate() && SSL_do_handshake(ssl) == 1 }
+}
+
 /// A client of OpenSSL's own on a blocking socket, for what the gateway's client never does.
-@safe struct PlainClient: Sendable {
+struct PlainClient: Sendable {
   var serverName: String?
   var protocols: [String] = []
   /// Both ends of the versions offered.
@@ -79,7 +93,7 @@ extension ByteStream {
   /// In the form of `i2d_SSL_SESSION`.
   var session: [UInt8] = []
   /// What it does between the handshake and its reading.
-  var then: @Sendable (OpaquePointer) -> Void = { _ in }
+  var then: @Sendable (PlainSession) -> Void = { _ in }
 
   struct Outcome: Sendable {
     var isConnected = false
@@ -128,7 +142,7 @@ extension ByteStream {
     }
     outcome.isConnected = true
     outcome.isResumed = unsafe SSL_session_reused(ssl) == 1
-    unsafe then(ssl)
+    then(unsafe PlainSession(ssl: ssl))
     var name: UnsafePointer<UInt8>?
     var count: UInt32 = 0
     unsafe SSL_get0_alpn_selected(ssl, &name, &count)

@@ -45,7 +45,7 @@ actor Worker {
 
   private var guests: [UInt64: Guest] = [:]
   /// Callers of TLS listeners who have not said anything yet.
-  private var silent: [UInt64: Waiter] = [:]
+  private var silent: [ObjectIdentifier: Waiter] = [:]
   private let handshakes: HandshakePlaces
   private var connectionSerial: UInt64 = 0
   private var isDraining = false
@@ -179,9 +179,10 @@ actor Worker {
     guard let engine else { return }
     let waiter = Waiter(on: loop)
     socket.waiter = waiter
-    guard
-      let stream = await secured(socket, engine.listeners[index], waiter, serial: serial)
-    else {
+    let listener = engine.listeners[index]
+    let stream = await secured(
+      socket, listener, waiter, untilMs: loop.nowMs + listener.handshakeTimeoutMs)
+    guard let stream else {
       shared.giveConnection()
       return
     }
@@ -207,14 +208,14 @@ actor Worker {
   }
 
   private func secured(
-    _ socket: Socket, _ listener: Listener, _ waiter: Waiter, serial: UInt64
+    _ socket: Socket, _ listener: Listener, _ waiter: Waiter, untilMs: Int64
   ) async -> ByteStream? {
     guard let context = listener.tls else { return ByteStream(socket) }
-    let untilMs = loop.nowMs + listener.handshakeTimeoutMs
     // Who says nothing costs no session and takes nobody's place.
     if socket.isQuiet() {
-      silent[serial] = waiter
-      defer { silent[serial] = nil }
+      let name = ObjectIdentifier(waiter)
+      silent[name] = waiter
+      defer { silent[name] = nil }
       while socket.isQuiet() {
         let isSignalled = await waiter.wait(untilMs: untilMs)
         if !isSignalled || isDraining { return nil }
