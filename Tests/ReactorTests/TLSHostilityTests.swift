@@ -118,15 +118,16 @@ struct TLSHostilityTests {
     #expect(try #require(outcome.value).received == content)
   }
 
-  @Test(arguments: [TLS1_2_VERSION, TLS1_3_VERSION])
+  // The smaller one leaves OpenSSL's own buffer, and with it the socket, empty.
+  @Test(arguments: [TLS1_2_VERSION, TLS1_3_VERSION], [8 << 10, 16 << 10])
   func `a large record is read in small pieces without a new event`(
-    _ version: CInt
+    _ version: CInt, _ count: Int
   ) async throws {
     let identity = try TestIdentity(["a.test"])
     let server = try TLSServerContext(
       identity, minimum: version == TLS1_3_VERSION ? .tls13 : .tls12)
     let client = try TLSClientContext(authorities: identity.chain)
-    let content = (0..<(16 << 10)).map { UInt8(truncatingIfNeeded: $0 &* 7 >> 5) }
+    let content = (0..<count).map { UInt8(truncatingIfNeeded: $0 &* 7 >> 5) }
     let step = try await connect(client, name: "a.test", to: server) { stage, one, other, waiter in
       let outgoing = Buffer(capacity: content.count)
       outgoing.append(content)

@@ -7,9 +7,11 @@ explains: that others are served, that memory is bounded, that a ratio is not a 
 import contextlib
 import os
 import pathlib
+import random
 import resource
 import shutil
 import socket
+import ssl
 import statistics
 import subprocess
 import threading
@@ -206,8 +208,6 @@ CHEAP = {
 @pytest.mark.parametrize("kind", CHEAP)
 def test_cheap_input_costs_little(world, gateway, person, flood, kind):
     """The gateway's CPU time over the caller's, in one run: to 10 is well, beyond 100 an attack."""
-    import ssl
-
     listener, payload, wait = CHEAP[kind]
     if payload == "half":
         payload = client_hello()[:200]
@@ -245,6 +245,84 @@ def test_half_handshakes_of_every_length_leave_nothing(world, gateway, person):
     assert ask(gateway.port, "GET", "/x", person, token, world.tls).status == 200
     until(lambda: descriptors(gateway.pid) <= files + 8, "the descriptors to be given back", 30)
     print(f"\n{len(hello)} half handshakes, 0 descriptors lost")
+
+
+def mutated(data, chance):
+    """The bytes with something wrong: bits, lengths, pieces gone, twice, or of another place."""
+    data = bytearray(data)
+    for _ in range(chance.choice((1, 1, 1, 2, 5, 20))):
+        at = chance.randrange(len(data)) if data else 0
+        kind = chance.randrange(7)
+        if kind == 0:
+            data[at : at + 1] = bytes([chance.randrange(256)])
+        elif kind == 1:
+            data[at : at + 1] = bytes([data[at] ^ 1 << chance.randrange(8)]) if data else b""
+        elif kind == 2:
+            del data[at : at + chance.randrange(1, 40)]
+        elif kind == 3:
+            data[at:at] = data[at : at + chance.randrange(1, 40)]
+        elif kind == 4:
+            data[at:at] = chance.randbytes(chance.randrange(1, 40))
+        elif kind == 5:
+            data[at : at + 2] = chance.choice((b"\0\0", b"\xff\xff", b"\0\1", b"\x40\1"))
+        else:
+            del data[at:]
+    return bytes(data)
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("version", ["TLSv1_2", "TLSv1_3"])
+def test_mutated_handshakes_harm_nobody(world, gateway, person, version):
+    """First and second flights with something wrong; a good caller is served all the while."""
+    seed = int(os.environ.get("SEED", random.SystemRandom().randrange(1 << 32)))
+    chance, token = random.Random(seed), world.issuer.token(person)
+    number = ssl.TLSVersion[version]
+    versions = {"minimum_version": number, "maximum_version": number}
+    hello = client_hello(**versions)
+    files, said = descriptors(gateway.pid), gateway.err.read_text()
+    good = Connection(gateway.port, world.tls)
+    count, agreed, kinds = 3_000, 0, {}
+    for turn in range(count):
+        with contextlib.suppress(OSError), Connection(gateway.port, seconds=15) as bad:
+            if turn % 4:
+                bad.send(mutated(hello, chance))
+                bad.socket.shutdown(socket.SHUT_WR)
+                first = bad.rest()[:1]
+                kinds[first] = kinds.get(first, 0) + 1
+            else:
+                agreed += second_flight(bad, versions, chance)
+        if turn % 50 == 0:
+            assert good.request("GET", "/good", person, token).status == 200, f"SEED={seed}"
+    good.close()
+    until(lambda: descriptors(gateway.pid) <= files + 8, f"descriptors back; SEED={seed}", 30)
+    assert gateway.err.read_text() == said
+    print(f"\n{version}, SEED={seed}: {count} mutated handshakes, first bytes of answers {kinds}")
+    # A flight that was changed was never taken for a good one.
+    assert agreed == 0, f"SEED={seed}"
+
+
+def second_flight(bad, versions, chance):
+    """Shakes hands to the last flight, and sends that mutated; whether content came back."""
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    caller = trusting(**versions).wrap_bio(incoming, outgoing, server_hostname="localhost")
+    with contextlib.suppress(ssl.SSLWantReadError):
+        caller.do_handshake()
+    bad.send(outgoing.read())
+    while not (flight := outgoing.read()):
+        incoming.write(bad.socket.recv(65536))
+        with contextlib.suppress(ssl.SSLWantReadError):
+            caller.do_handshake()
+    changed = mutated(flight, chance)
+    if flight in changed:
+        return False  # whole, with something behind it
+    bad.send(changed)
+    bad.socket.shutdown(socket.SHUT_WR)
+    incoming.write(bad.rest())
+    with contextlib.suppress(ssl.SSLError):
+        caller.do_handshake()
+        with contextlib.suppress(ssl.SSLWantReadError):
+            return len(caller.read(1)) > 0
+    return False
 
 
 @pytest.mark.timeout(120)
