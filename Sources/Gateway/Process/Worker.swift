@@ -44,12 +44,12 @@ actor Worker {
   }
 
   private var guests: [UInt64: Guest] = [:]
-  /// Callers of TLS listeners who have not said anything yet.
-  private var silent: [ObjectIdentifier: Waiter] = [:]
-  private let handshakes: HandshakePlaces
   private var connectionSerial: UInt64 = 0
   private var isDraining = false
   private var onDrained: (@Sendable () -> Void)?
+  /// Callers of TLS listeners who have not said anything yet.
+  private var silent: [ObjectIdentifier: Waiter] = [:]
+  private let handshakes: HandshakePlaces
 
   init(loop: EventLoop, shared: SharedState, index: Int) {
     self.loop = loop
@@ -240,28 +240,6 @@ actor Worker {
     }
   }
 
-  /// Somebody speaks HTTP in the clear where TLS is spoken.
-  private func tellOfTLS(_ socket: Socket, _ waiter: Waiter) async {
-    guard let engine else { return }
-    let answer = Buffer(capacity: 256)
-    answer.append(Self.clearTextAnswer)
-    _ = socket.write(from: answer)
-    let connection = ServerConnection(
-      ByteStream(socket), waiter: waiter, buffers: engine.buffers,
-      limits: engine.connectionLimits)
-    await connection.close()
-  }
-
-  private static let clearTextAnswer: StaticString = """
-    HTTP/1.1 400 Bad Request\r
-    Content-Type: text/plain; charset=utf-8\r
-    Content-Length: 29\r
-    Connection: close\r
-    \r
-    This port speaks HTTPS only.
-
-    """
-
   /// One connection too many: told so where that costs no handshake.
   private func shed(_ socket: Socket, listener index: Int) async {
     guard let engine, engine.listeners[index].tls == nil else { return }
@@ -284,6 +262,28 @@ actor Worker {
       admin.answer(request)
     }
   }
+
+  /// Somebody speaks HTTP in the clear where TLS is spoken.
+  private func tellOfTLS(_ socket: Socket, _ waiter: Waiter) async {
+    guard let engine else { return }
+    let answer = Buffer(capacity: 256)
+    answer.append(Self.clearTextAnswer)
+    _ = socket.write(from: answer)
+    let connection = ServerConnection(
+      ByteStream(socket), waiter: waiter, buffers: engine.buffers,
+      limits: engine.connectionLimits)
+    await connection.close()
+  }
+
+  private static let clearTextAnswer: StaticString = """
+    HTTP/1.1 400 Bad Request\r
+    Content-Type: text/plain; charset=utf-8\r
+    Content-Length: 29\r
+    Connection: close\r
+    \r
+    This port speaks HTTPS only.
+
+    """
 
   // The end.
 
