@@ -42,8 +42,8 @@ package enum Limits {
   static let acceptPauseMs: Int64 = 100
   /// Buffers that were not needed for so long give their memory back.
   static let trimEveryMs: Int64 = 10_000
-  /// The operator is told at most so often that connections can't be accepted. No more are tried for
-  /// `acceptPauseMs` after `acceptsPerTurn` in a row that could not be had, too.
+  /// The operator is told at most so often that connections can't be accepted. No more are tried
+  /// for `acceptPauseMs` after `acceptsPerTurn` in a row that could not be had, too.
   static let shortageReportEveryMs: Int64 = 1_000
   /// TLS handshakes under way at one worker; more callers wait, and their deadline runs. A core
   /// ends some 1,300 RSA handshakes a second, so twice as many as that are under way where each
