@@ -68,4 +68,14 @@ package enum Limits {
   static let acceptPauseMs: Int64 = 100
   /// Buffers that were not needed for so long give their memory back.
   static let trimEveryMs: Int64 = 10_000
+  /// The operator is told at most so often that connections can't be accepted. No more are tried
+  /// for `acceptPauseMs` after `acceptsPerTurn` in a row that could not be had, too.
+  static let shortageReportEveryMs: Int64 = 1_000
+  /// TLS handshakes under way at one worker; more callers wait, and their deadline runs. A core
+  /// ends some 1,300 RSA handshakes a second, so twice as many as that are under way where each
+  /// takes 200 ms; at some 35 KiB each they bound what a flood of them costs.
+  static let handshakesMax = 512
+  /// While somebody waits, the oldest handshake ends when it took longer than this: who stalls must
+  /// not hold a place to the deadline. A caller that means it needs two round trips.
+  static let handshakeGraceMs: Int64 = 2_000
 }

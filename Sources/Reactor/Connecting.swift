@@ -10,6 +10,8 @@ extension Socket {
     let descriptor = FileDescriptor(
       adopting: try SystemError.check("socket") { clinux_stream_socket(family) })
     let raw = descriptor.raw
+    // The last ones are others' (`DescriptorShares`).
+    if raw >= loop.descriptors.serversEnd { throw SystemError(call: "socket", code: EMFILE) }
     _ = clinux_set_no_delay(raw)
     _ = clinux_set_keep_alive(raw)
     let result = unsafe address.withKernelForm { unsafe connect(raw, $0, $1) }
@@ -43,6 +45,10 @@ package final class ListeningSocket {
   /// The address it listens at, with the port that the system chose where 0 was asked for.
   package let address: SocketAddress
   private let socket: Socket
+  /// Connections get descriptors below this number only.
+  private let descriptorsEnd: CInt
+  /// Whether the last connection's was not.
+  private var isTight = false
 
   /// A socket that listens and is not yet anybody's: whoever adopts it closes it.
   package struct Bound: Sendable {
@@ -55,8 +61,13 @@ package final class ListeningSocket {
   }
 
   /// Takes over a bound socket.
-  package init(adopting bound: Bound, on loop: EventLoop) throws(SystemError) {
+  ///
+  /// - Parameter isForCallers: whether the last descriptors are others' (`DescriptorShares`).
+  package init(
+    adopting bound: Bound, on loop: EventLoop, isForCallers: Bool = false
+  ) throws(SystemError) {
     address = bound.address
+    descriptorsEnd = isForCallers ? loop.descriptors.callersEnd : .max
     socket = try Socket(FileDescriptor(adopting: bound.raw), on: loop)
   }
 
@@ -93,13 +104,21 @@ package final class ListeningSocket {
     /// None is waiting.
     case none
     /// This one is gone or unusable; the next may be well.
-    case skipped
+    case skipped(SystemError)
     /// The process or the system is short of something: pause.
     case exhausted(SystemError)
   }
 
   /// Takes a connection that is waiting.
   package func accept(on loop: EventLoop) -> Acceptance {
+    if isTight {
+      // One connection is served above the end; the others stay with the kernel, which answers
+      // their callers, until something below it is free.
+      let free = clinux_duplicate(socket.raw)
+      if free >= 0 { _ = close(free) }
+      isTight = free < 0 || free >= descriptorsEnd
+      if isTight { return .exhausted(SystemError(call: "accept4", code: EMFILE)) }
+    }
     var storage = sockaddr_storage()
     var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
     let raw = unsafe withUnsafeMutablePointer(to: &storage) { pointer in
@@ -113,11 +132,14 @@ package final class ListeningSocket {
       case EMFILE, ENFILE, ENOMEM, ENOBUFS:
         return .exhausted(SystemError(call: "accept4", code: errno))
       // The errors of the connection itself that Linux passes on (accept(2)), and signals.
-      default: return .skipped
+      case let code: return .skipped(SystemError(call: "accept4", code: code))
       }
     }
     let descriptor = FileDescriptor(adopting: raw)
-    guard let peer = SocketAddress(kernelForm: storage) else { return .skipped }
+    isTight = raw >= descriptorsEnd
+    guard let peer = SocketAddress(kernelForm: storage) else {
+      return .skipped(SystemError(call: "accept4", code: EAFNOSUPPORT))
+    }
     _ = clinux_set_no_delay(raw)
     do throws(SystemError) {
       return .connection(try Socket(descriptor, on: loop), peer: peer)

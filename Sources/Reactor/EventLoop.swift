@@ -20,6 +20,8 @@ package final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable
   package private(set) var nowMs: Int64
   /// Counts the turns: while it stays the same, nobody else was looked at.
   package private(set) var turn: UInt64 = 0
+  /// For whom the process's last descriptors are.
+  let descriptors: DescriptorShares
 
   private let epoll: FileDescriptor
   private let doorbell: FileDescriptor
@@ -48,7 +50,8 @@ package final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable
   private static let eventsMax = 256
 
   /// - Throws: when the kernel has no descriptor left.
-  package init() throws(SystemError) {
+  package init(descriptors: DescriptorShares = .ofProcess()) throws(SystemError) {
+    self.descriptors = descriptors
     let epoll = FileDescriptor(
       adopting: try SystemError.check("epoll_create1") { clinux_epoll_create() })
     let doorbell = FileDescriptor(

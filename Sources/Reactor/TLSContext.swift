@@ -37,7 +37,7 @@ import Glibc
   private var names: [[String]] = []
   /// The end of each leaf certificate's validity, in seconds since 1970.
   package private(set) var notAfter: [Int64] = []
-  private let tickets: TicketKeys
+  let tickets: TicketKeys
 
   /// - Parameter identities: at least one; the first is the default.
   package init(
@@ -95,8 +95,10 @@ import Glibc
       tollgate_SSL_OP_NO_ANTI_REPLAY | tollgate_SSL_OP_CIPHER_SERVER_PREFERENCE
         | tollgate_SSL_OP_PRIORITIZE_CHACHA)
     _ = unsafe SSL_CTX_set_max_early_data(context, 0)
-    let contextID = Self.sessionContext(identity, minimum)
-    _ = unsafe SSL_CTX_set_session_id_context(context, contextID, UInt32(contextID.count))
+    let contextID = TLSResumption.contextID([[minimum == .tls13 ? 3 : 2], identity.chain])
+    guard !contextID.isEmpty,
+      unsafe SSL_CTX_set_session_id_context(context, contextID, UInt32(contextID.count)) == 1
+    else { throw .refused(TLSErrorQueue.takeReason()) }
     contextIDs.append(contextID)
 
     let leaf = try unsafe PEM.useChain(identity.chain, in: context)
@@ -113,8 +115,8 @@ import Glibc
         guard let session = unsafe session, let argument = unsafe argument else {
           return SSL_CLIENT_HELLO_ERROR
         }
-        unsafe TLSServerContext.from(argument).pickCertificate(for: session)
-        return SSL_CLIENT_HELLO_SUCCESS
+        let isPicked = unsafe TLSServerContext.from(argument).pickCertificate(for: session)
+        return isPicked ? SSL_CLIENT_HELLO_SUCCESS : SSL_CLIENT_HELLO_ERROR
       }, this)
     unsafe SSL_CTX_set_alpn_select_cb(
       context,
@@ -131,28 +133,33 @@ import Glibc
       return unsafe TLSServerContext.from(argument).tickets.prepare(
         name: name, iv: iv, cipher: cipher, mac: mac, isSealing: isSealing == 1)
     }
+    unsafe TLSResumption.date(context, by: this)
   }
 
   // The contexts that hold this pointer are freed in `deinit`; a session that outlives this object
   // is kept from it by the `TLSSession`, which holds the object.
-  private static func from(_ pointer: UnsafeMutableRawPointer) -> TLSServerContext {
+  static func from(_ pointer: UnsafeMutableRawPointer) -> TLSServerContext {
     unsafe Unmanaged.fromOpaque(pointer).takeUnretainedValue()
   }
 
-  private func pickCertificate(for session: OpaquePointer) {
+  /// Gives the session the certificate of the name it asks for. A session is of one name, too: it
+  /// does not resume under another (RFC 6066 §3).
+  ///
+  /// - Returns: false when OpenSSL failed, and then the handshake must.
+  private func pickCertificate(for session: OpaquePointer) -> Bool {
     var extensionBytes: UnsafePointer<UInt8>?
     var count = 0
     guard
       unsafe SSL_client_hello_get0_ext(
         session, UInt32(TLSEXT_TYPE_server_name), &extensionBytes, &count) == 1
-    else { return }
+    else { return true }
     let sent = unsafe [UInt8](UnsafeBufferPointer(start: extensionBytes, count: count))
-    guard let name = Self.hostName(in: sent), let index = certificateIndex(for: name),
-      index > 0
-    else { return }
-    let contextID = contextIDs[index]
-    _ = unsafe SSL_set_SSL_CTX(session, contexts[index])
-    _ = unsafe SSL_set_session_id_context(session, contextID, UInt32(contextID.count))
+    guard let name = Self.hostName(in: sent) else { return true }
+    let index = certificateIndex(for: name) ?? 0
+    if index > 0, unsafe SSL_set_SSL_CTX(session, contexts[index]) == nil { return false }
+    let contextID = TLSResumption.contextID([contextIDs[index], Array(name.utf8)])
+    return unsafe !contextID.isEmpty
+      && SSL_set_session_id_context(session, contextID, UInt32(contextID.count)) == 1
   }
 
   /// The host name of a server_name extension (RFC 6066 §3): a list with one entry of type 0.
@@ -163,7 +170,8 @@ import Glibc
     else { return nil }
     var name = bytes[5...]
     if name.last == UInt8(ascii: ".") { name.removeLast() }
-    guard name.allSatisfy({ $0 > 0x20 && $0 < 0x7F }) else { return nil }
+    guard name.count <= TLSEXT_MAXLEN_host_name, name.allSatisfy({ $0 > 0x20 && $0 < 0x7F })
+    else { return nil }
     return String(decoding: name, as: UTF8.self).lowercased()
   }
 
@@ -187,14 +195,6 @@ import Glibc
       }
     }
     return SSL_TLSEXT_ERR_ALERT_FATAL
-  }
-
-  /// What a session must have in common with where it is resumed: certificate and settings.
-  private static func sessionContext(_ identity: Identity, _ minimum: MinimumVersion) -> [UInt8] {
-    let described: [UInt8] = [minimum == .tls13 ? 3 : 2] + identity.chain
-    var digest = [UInt8](repeating: 0, count: 32)
-    _ = unsafe EVP_Digest(described, described.count, &digest, nil, EVP_sha256(), nil)
-    return digest
   }
 }
 
@@ -226,7 +226,14 @@ import Glibc
 
   /// A new client session that accepts only a certificate for `name`, a host name or IP literal.
   func makeSession(name: String) -> OpaquePointer? {
-    guard let session = unsafe SSL_new(context) else { return nil }
+    // OpenSSL takes an empty name for none to check, one with a dot in front for all names below
+    // it, and reads none behind a NUL.
+    guard !name.isEmpty, !name.hasPrefix("."), !name.utf8.contains(0),
+      let session = unsafe SSL_new(context)
+    else {
+      TLSErrorQueue.clear()
+      return nil
+    }
     let isLiteral = SocketAddress(literal: name, port: 0) != nil
     let parameters = unsafe SSL_get0_param(session)
     let isSet: Bool
@@ -277,6 +284,7 @@ private enum TLSSettings {
         | Int(SSL_MODE_RELEASE_BUFFERS))
     // One `read` for a flight of records instead of two for each.
     _ = unsafe tollgate_SSL_CTX_set_read_ahead(context, 1)
+    unsafe TLSSession.watchSteps(of: context)
   }
 }
 
@@ -386,10 +394,9 @@ private enum PEM {
     var text = [CChar](repeating: 0, count: 256)
     let count = unsafe X509_NAME_get_text_by_NID(
       X509_get_subject_name(certificate), NID_commonName, &text, 256)
-    if count > 0 {
-      names.append(
-        String(decoding: text.prefix(Int(count)).map { UInt8(bitPattern: $0) }, as: UTF8.self)
-          .lowercased())
+    let bytes = text.prefix(Int(max(0, count))).map { UInt8(bitPattern: $0) }
+    if !bytes.isEmpty, !bytes.contains(0) {
+      names.append(String(decoding: bytes, as: UTF8.self).lowercased())
     }
     return names
   }

@@ -15,6 +15,10 @@ import Glibc
   private var readNeedsWrite = false
   /// Whether OpenSSL may hold bytes that were read ahead: until a read has said that it wants more.
   private(set) var mayHold = false
+  /// Whether the peer speaks HTTP in the clear.
+  package private(set) var sawClearText = false
+  /// What the peer had OpenSSL do since content last came.
+  private var idleSteps = 0
 
   /// The server's side of a connection just accepted.
   package init?(server: TLSServerContext, over socket: Socket) {
@@ -32,6 +36,7 @@ import Glibc
     self.server = server
     unsafe SSL_set_bio(session, bio, bio)
     unsafe SSL_set_accept_state(session)
+    noteSteps()
   }
 
   /// The client's side, accepting only a certificate for `name`.
@@ -47,6 +52,7 @@ import Glibc
     server = nil
     unsafe SSL_set_bio(session, bio, bio)
     unsafe SSL_set_connect_state(session)
+    noteSteps()
   }
 
   // Before the socket closes, so that nothing of this session goes to a stranger's descriptor.
@@ -85,6 +91,7 @@ import Glibc
     let result = unsafe SSL_read_ex(session, target.baseAddress, target.count, &count)
     if result == 1 {
       mayHold = true
+      idleSteps = 0
       buffer.commit(count)
       return .bytes(count)
     }
@@ -123,9 +130,11 @@ import Glibc
     return verdict(on: result, ofRead: true) == .wouldBlock
   }
 
-  /// Sends `close_notify`, once; what the peer answers is not waited for.
+  /// Sends `close_notify`, once; what the peer answers is not waited for. Not in the middle of a
+  /// handshake's message, nor behind a record that is half sent: OpenSSL refuses both, and a peer
+  /// that got no `close_notify` knows that something is missing.
   func close() {
-    if isBroken || !isHandshakeDone { return }
+    if unsafe isBroken || !isHandshakeDone || SSL_in_init(session) == 1 { return }
     TLSErrorQueue.clear()
     _ = unsafe SSL_shutdown(session)
     TLSErrorQueue.clear()
@@ -160,11 +169,48 @@ import Glibc
     default:
       isBroken = true
       let first = ERR_peek_error()
-      if tollgate_ERR_GET_REASON(first) == SSL_R_UNEXPECTED_EOF_WHILE_READING {
+      let reason = tollgate_ERR_GET_REASON(first)
+      if reason == SSL_R_UNEXPECTED_EOF_WHILE_READING {
         TLSErrorQueue.clear()
         return .failed(.truncated)
       }
+      sawClearText = !isHandshakeDone && reason == SSL_R_HTTP_REQUEST
+      if idleSteps > Self.idleStepsMax {
+        TLSErrorQueue.clear()
+        return .failed(.tls("too many messages without content"))
+      }
       return .failed(.tls(TLSErrorQueue.takeReason()))
+    }
+  }
+
+  // Messages behind the handshake.
+
+  /// A KeyUpdate is two or three steps: some forty of them in a row, where a peer that means well
+  /// sends one in gigabytes. Tickets of a server come here too.
+  private static let idleStepsMax = 128
+
+  /// Has OpenSSL tell of each step of its handshakes, also of those that come later.
+  static func watchSteps(of context: OpaquePointer) {
+    unsafe SSL_CTX_set_info_callback(context) { session, event, _ in
+      guard event & SSL_CB_LOOP != 0, let session = unsafe session,
+        let this = unsafe tollgate_SSL_get_app_data(session)
+      else { return }
+      unsafe Unmanaged<TLSSession>.fromOpaque(this).takeUnretainedValue().noteStep()
+    }
+  }
+
+  // The pointer goes with the session, which is freed with this object.
+  private func noteSteps() {
+    _ = unsafe tollgate_SSL_set_app_data(session, Unmanaged.passUnretained(self).toOpaque())
+  }
+
+  /// One read of OpenSSL's goes on for as long as nothing but such messages comes: a peer that
+  /// sends them fast would have the worker for itself. So the read finds its source gone.
+  private func noteStep() {
+    guard isHandshakeDone else { return }
+    idleSteps += 1
+    if idleSteps > Self.idleStepsMax, let bio = unsafe SSL_get_rbio(session) {
+      unsafe BIO_set_init(bio, 0)
     }
   }
 }

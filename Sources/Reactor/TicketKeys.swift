@@ -6,39 +6,62 @@ import Synchronization
 ///
 /// Two are known: `current` seals and opens, `previous` opens only. They rotate hourly, so a ticket
 /// lives at most two hours and a stolen key opens no older traffic. Keys come from OpenSSL's random
-/// generator; without random bytes there are no tickets, never a zero key.
+/// generator; without random bytes there are no tickets, never a zero key. Nothing copies a key's
+/// bytes, and they are wiped when it goes.
 package final class TicketKeys: Sendable {
-  private struct Key {
-    var name = [UInt8](repeating: 0, count: 16)
-    var cipherKey = [UInt8](repeating: 0, count: 32)
-    var macKey = [UInt8](repeating: 0, count: 32)
+  /// Sixteen bytes of name, 32 for the cipher, 32 for the MAC, in memory of OpenSSL's.
+  ///
+  /// `@unchecked Sendable` holds: nothing writes the bytes after `init`.
+  @safe private final class Key: @unchecked Sendable {
+    private static let count = 80
+
+    private let bytes: UnsafeMutableRawPointer
 
     init?() {
-      guard unsafe RAND_bytes(&name, 16) == 1, unsafe RAND_bytes(&cipherKey, 32) == 1,
-        unsafe RAND_bytes(&macKey, 32) == 1
+      guard let bytes = unsafe CRYPTO_malloc(Self.count, #file, #line) else { return nil }
+      unsafe self.bytes = bytes
+      guard
+        unsafe RAND_bytes(bytes.assumingMemoryBound(to: UInt8.self), CInt(Self.count)) == 1
       else {
         ERR_clear_error()
         return nil
       }
     }
 
-    mutating func wipe() {
-      unsafe cipherKey.withUnsafeMutableBytes { unsafe OPENSSL_cleanse($0.baseAddress, $0.count) }
-      unsafe macKey.withUnsafeMutableBytes { unsafe OPENSSL_cleanse($0.baseAddress, $0.count) }
+    deinit { unsafe CRYPTO_clear_free(bytes, Self.count, #file, #line) }
+
+    var name: UnsafeRawBufferPointer { unsafe UnsafeRawBufferPointer(start: bytes, count: 16) }
+
+    var cipherKey: UnsafePointer<UInt8> {
+      unsafe UnsafePointer((bytes + 16).assumingMemoryBound(to: UInt8.self))
+    }
+
+    var macKey: UnsafeMutableRawBufferPointer {
+      unsafe UnsafeMutableRawBufferPointer(start: bytes + 48, count: 32)
     }
   }
 
   private struct State {
     var current: Key?
     var previous: Key?
-    var rotateAtMs: Int64
+    var rotateAtMs = Int64.min / 2
   }
 
-  private static let lifeMs: Int64 = 3_600_000
+  /// A key seals for so long, and opens for twice as long.
+  static let rotationMs: Int64 = 3_600_000
+  /// What a ticket says it can be used for, counted from the full handshake that began the session.
+  package static let lifetimeMs = 2 * rotationMs
 
-  private let state = Mutex(State(current: nil, previous: nil, rotateAtMs: .min))
+  private let state = Mutex(State())
+  private let clock: @Sendable () -> Int64
 
-  package init() {}
+  /// - Parameter clock: monotonic milliseconds.
+  package init(clock: @escaping @Sendable () -> Int64 = { Clock.monotonicNs() / 1_000_000 }) {
+    self.clock = clock
+  }
+
+  /// The time of the clock that tickets are dated by.
+  var nowMs: Int64 { clock() }
 
   /// OpenSSL's ticket callback (SSL_CTX_set_tlsext_ticket_key_evp_cb(3)): prepares the cipher and
   /// the MAC for a new ticket, or for one that came back.
@@ -49,30 +72,28 @@ package final class TicketKeys: Sendable {
     name: UnsafeMutablePointer<UInt8>, iv: UnsafeMutablePointer<UInt8>, cipher: OpaquePointer,
     mac: OpaquePointer, isSealing: Bool
   ) -> CInt {
-    let nowMs = Clock.monotonicNs() / 1_000_000
+    let nowMs = clock()
     return state.withLock { state in
       if nowMs >= state.rotateAtMs { Self.rotate(&state, nowMs: nowMs) }
       if isSealing {
         guard let key = state.current, unsafe RAND_bytes(iv, 16) == 1 else { return -1 }
-        for (index, byte) in key.name.enumerated() { unsafe name[index] = byte }
+        unsafe UnsafeMutableRawBufferPointer(start: name, count: 16).copyMemory(from: key.name)
         return unsafe Self.start(key, iv: iv, cipher: cipher, mac: mac, isSealing: true)
       }
-      let sent = unsafe [UInt8](UnsafeBufferPointer(start: name, count: 16))
-      guard
-        let key = [state.current, state.previous].compactMap({ $0 }).first(where: {
-          $0.name == sent
-        })
-      else { return 0 }
-      // Never 2 (renew): a ticket's first lifetime is its last.
-      return unsafe Self.start(key, iv: iv, cipher: cipher, mac: mac, isSealing: false)
+      let sent = unsafe UnsafeRawBufferPointer(start: name, count: 16)
+      for key in [state.current, state.previous] {
+        guard let key, unsafe key.name.elementsEqual(sent) else { continue }
+        return unsafe Self.start(key, iv: iv, cipher: cipher, mac: mac, isSealing: false)
+      }
+      return 0
     }
   }
 
   private static func rotate(_ state: inout State, nowMs: Int64) {
-    state.previous?.wipe()
-    state.previous = nowMs - state.rotateAtMs.clamped < lifeMs ? state.current : nil
+    // A key that nobody sealed with for an hour is older than it may become.
+    state.previous = nowMs - state.rotateAtMs < rotationMs ? state.current : nil
     state.current = Key()
-    state.rotateAtMs = nowMs + lifeMs
+    state.rotateAtMs = nowMs + rotationMs
   }
 
   private static func start(
@@ -89,29 +110,21 @@ package final class TicketKeys: Sendable {
 
   /// The parameters keep pointers to their names too: a literal handed to their makers would be
   /// gone before they are read.
-  private static func setMac(_ mac: OpaquePointer, key: [UInt8]) -> CInt {
-    var key = key
+  private static func setMac(_ mac: OpaquePointer, key: UnsafeMutableRawBufferPointer) -> CInt {
     var digest = Array("SHA256".utf8CString)
     let keyName = Array("key".utf8CString)
     let digestName = Array("digest".utf8CString)
-    return unsafe key.withUnsafeMutableBytes { key in
-      unsafe digest.withUnsafeMutableBufferPointer { digest in
-        unsafe keyName.withUnsafeBufferPointer { keyName in
-          unsafe digestName.withUnsafeBufferPointer { digestName in
-            let parameters = unsafe [
-              OSSL_PARAM_construct_octet_string(keyName.baseAddress, key.baseAddress, key.count),
-              OSSL_PARAM_construct_utf8_string(digestName.baseAddress, digest.baseAddress, 0),
-              OSSL_PARAM_construct_end(),
-            ]
-            return unsafe EVP_MAC_CTX_set_params(mac, parameters)
-          }
+    return unsafe digest.withUnsafeMutableBufferPointer { digest in
+      unsafe keyName.withUnsafeBufferPointer { keyName in
+        unsafe digestName.withUnsafeBufferPointer { digestName in
+          let parameters = unsafe [
+            OSSL_PARAM_construct_octet_string(keyName.baseAddress, key.baseAddress, key.count),
+            OSSL_PARAM_construct_utf8_string(digestName.baseAddress, digest.baseAddress, 0),
+            OSSL_PARAM_construct_end(),
+          ]
+          return unsafe EVP_MAC_CTX_set_params(mac, parameters)
         }
       }
     }
   }
-}
-
-extension Int64 {
-  /// Keeps a difference with `Int64.min` from overflowing.
-  fileprivate var clamped: Int64 { Swift.max(self, Int64.min / 2) }
 }

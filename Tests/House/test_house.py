@@ -26,6 +26,7 @@ UNCHECKED_FILES = {
     "Reactor/Semaphore.swift",
     "Reactor/SocketBIO.swift",
     "Reactor/TLSContext.swift",
+    "Reactor/TicketKeys.swift",
     "Reactor/WorkerThread.swift",
 }
 

@@ -70,6 +70,20 @@ extension ByteStream {
   }
 }
 
+/// A session of OpenSSL's own, lent for as long as a closure runs.
+@safe struct PlainSession {
+  let ssl: OpaquePointer
+
+  func write(_ text: String) -> Bool {
+    unsafe SSL_write(ssl, text, CInt(text.utf8.count)) == CInt(text.utf8.count)
+  }
+
+  /// Asks for new keys in both directions; what that sends goes out with the next write.
+  func requestKeyUpdate() -> Bool { unsafe SSL_key_update(ssl, SSL_KEY_UPDATE_REQUESTED) == 1 }
+
+  func updateKeys() -> Bool { unsafe requestKeyUpdate() && SSL_do_handshake(ssl) == 1 }
+}
+
 /// A client of OpenSSL's own on a blocking socket, for what the gateway's client never does.
 struct PlainClient: Sendable {
   var serverName: String?
@@ -78,6 +92,8 @@ struct PlainClient: Sendable {
   var version: CInt?
   /// In the form of `i2d_SSL_SESSION`.
   var session: [UInt8] = []
+  /// What it does between the handshake and its reading.
+  var then: @Sendable (PlainSession) -> Void = { _ in }
 
   struct Outcome: Sendable {
     var isConnected = false
@@ -126,6 +142,7 @@ struct PlainClient: Sendable {
     }
     outcome.isConnected = true
     outcome.isResumed = unsafe SSL_session_reused(ssl) == 1
+    then(unsafe PlainSession(ssl: ssl))
     var name: UnsafePointer<UInt8>?
     var count: UInt32 = 0
     unsafe SSL_get0_alpn_selected(ssl, &name, &count)
@@ -175,5 +192,35 @@ func serve(
     thread.join()
     #expect(ERR_peek_error() == 0, "the thread's queue belongs to others")
     return (step, session.certificateIndex, session.version, try #require(outcome.value))
+  }
+}
+
+/// A handshake of the gateway's client with the gateway's server, on one loop.
+func connect(
+  _ client: TLSClientContext, name: String, to server: TLSServerContext,
+  then body:
+    @escaping @Sendable (isolated Stage, ByteStream, ByteStream, Waiter) async throws ->
+    Void = { _, _, _, _ in }
+) async throws -> TLSSession.Step {
+  try await Stage.run { stage in
+    let (one, other) = try FarEnd.twoOfOurs(on: stage.loop)
+    let waiter = stage.makeWaiter()
+    one.waiter = waiter
+    other.waiter = waiter
+    let clientSession = try #require(TLSSession(client: client, name: name, over: one))
+    let serverSession = try #require(TLSSession(server: server, over: other))
+    #expect(clientSession.certificateIndex == nil)
+    while true {
+      let mine = clientSession.handshake()
+      if case .failed = mine { return mine }
+      let theirs = serverSession.handshake()
+      if case .failed = theirs { return theirs }
+      if mine == .done, theirs == .done { break }
+      guard await waiter.wait(untilMs: stage.patience) else { throw Impatience("a handshake") }
+    }
+    try await body(
+      stage, ByteStream(one, tls: clientSession), ByteStream(other, tls: serverSession), waiter)
+    #expect(ERR_peek_error() == 0)
+    return .done
   }
 }

@@ -199,36 +199,6 @@ struct TicketTests {
 }
 
 struct TLSClientTests {
-  /// A handshake of the gateway's client with the gateway's server, on one loop.
-  private func connect(
-    _ client: TLSClientContext, name: String, to server: TLSServerContext,
-    then body:
-      @escaping @Sendable (isolated Stage, ByteStream, ByteStream, Waiter) async throws ->
-      Void = { _, _, _, _ in }
-  ) async throws -> TLSSession.Step {
-    try await Stage.run { stage in
-      let (one, other) = try FarEnd.twoOfOurs(on: stage.loop)
-      let waiter = stage.makeWaiter()
-      one.waiter = waiter
-      other.waiter = waiter
-      let clientSession = try #require(TLSSession(client: client, name: name, over: one))
-      let serverSession = try #require(TLSSession(server: server, over: other))
-      #expect(clientSession.certificateIndex == nil)
-      while true {
-        let mine = clientSession.handshake()
-        if case .failed = mine { return mine }
-        let theirs = serverSession.handshake()
-        if case .failed = theirs { return theirs }
-        if mine == .done, theirs == .done { break }
-        guard await waiter.wait(untilMs: stage.patience) else { throw Impatience("a handshake") }
-      }
-      try await body(
-        stage, ByteStream(one, tls: clientSession), ByteStream(other, tls: serverSession), waiter)
-      #expect(ERR_peek_error() == 0)
-      return .done
-    }
-  }
-
   @Test func `believes the authorities it was given, and the name`() async throws {
     let identity = try TestIdentity(["a.test", "*.wild.test"], addresses: ["127.0.0.1", "::1"])
     let server = try TLSServerContext(identity)

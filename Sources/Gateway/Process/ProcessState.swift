@@ -11,6 +11,7 @@ final class ProcessState: Sendable {
 
   private let connections = Atomic<Int>(0)
   private let draining = Atomic<Bool>(false)
+  private let shortageReportedMs = Atomic<Int64>(Int64.min / 2)
 
   init(report: @escaping @Sendable (String) -> Void) { self.report = report }
 
@@ -18,6 +19,18 @@ final class ProcessState: Sendable {
   var isDraining: Bool { draining.load(ordering: .relaxed) }
 
   func beginDraining() { draining.store(true, ordering: .relaxed) }
+
+  /// Tells the operator that connections can't be accepted, for all workers at most once in
+  /// `Limits.shortageReportEveryMs`.
+  func reportShortage(_ error: SystemError, nowMs: Int64) {
+    let lastMs = shortageReportedMs.load(ordering: .relaxed)
+    guard nowMs - lastMs >= Limits.shortageReportEveryMs,
+      shortageReportedMs.compareExchange(
+        expected: lastMs, desired: nowMs, ordering: .relaxed
+      ).exchanged
+    else { return }
+    report("can't accept connections: \(error)")
+  }
 
   /// Counts a caller's connection in; false when that is one too many.
   func takeConnection(max: Int) -> Bool {

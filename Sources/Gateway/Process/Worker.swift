@@ -52,11 +52,16 @@ actor Worker {
   private var connectionSerial: UInt64 = 0
   private var isDraining = false
   private var onDrained: (@Sendable () -> Void)?
+  /// Callers of TLS listeners who have not said anything yet.
+  private var silent: [ObjectIdentifier: Waiter] = [:]
+  private let handshakes: HandshakePlaces
 
   init(loop: EventLoop, process: ProcessState, index: Int) {
     self.loop = loop
     self.process = process
     self.index = index
+    handshakes = HandshakePlaces(
+      Limits.handshakesMax, graceMs: Limits.handshakeGraceMs, loop: loop)
   }
 
   /// Begins to serve, or goes on by another configuration. Requests that are under way end by the
@@ -135,9 +140,11 @@ actor Worker {
   // Connections.
 
   private func accept(at bound: ListeningSocket.Bound, _ door: Door) async {
+    // Probes are answered until the end, and with the last descriptors.
+    let isForCallers = if case .listener = door { true } else { false }
     let socket: ListeningSocket
     do throws(SystemError) {
-      socket = try ListeningSocket(adopting: bound, on: loop)
+      socket = try ListeningSocket(adopting: bound, on: loop, isForCallers: isForCallers)
     } catch {
       process.report("listen \(bound.address): \(error)")
       return
@@ -146,14 +153,14 @@ actor Worker {
     socket.waiter = waiter
     doors[door] = waiter
     var hasReported = false
-    // Probes are answered until the end.
-    let closesFirst = if case .listener = door { true } else { false }
     var acceptedInTurn = 0
+    var failedInRow = 0
     while true {
-      let isClosing = isDraining && closesFirst || doors[door] !== waiter
+      let isClosing = isDraining && isForCallers || doors[door] !== waiter
       switch socket.accept(on: loop) {
       case .connection(let connection, let peer):
         hasReported = false
+        failedInRow = 0
         acceptedInTurn += 1
         connectionSerial += 1
         admit(connection, peer, door, serial: connectionSerial)
@@ -161,19 +168,26 @@ actor Worker {
           acceptedInTurn = 0
           await waiter.pause()
         }
-      case .skipped: continue
+        continue
       case .none:
         // What was queued is served before the socket closes.
         if isClosing { return }
         acceptedInTurn = 0
         _ = await waiter.wait()
+        continue
+      case .skipped(let error):
+        // One caller's trouble; but what forbids every one of them (EPERM) would never end.
+        failedInRow += 1
+        if failedInRow < Limits.acceptsPerTurn { continue }
+        if !hasReported { process.reportShortage(error, nowMs: loop.nowMs) }
       case .exhausted(let error):
-        if !hasReported { process.report("can't accept connections: \(error)") }
-        hasReported = true
-        if isClosing { return }
-        let untilMs = loop.nowMs + Limits.acceptPauseMs
-        while loop.nowMs < untilMs { _ = await waiter.wait(untilMs: untilMs) }
+        if !hasReported { process.reportShortage(error, nowMs: loop.nowMs) }
       }
+      hasReported = true
+      failedInRow = 0
+      if isClosing { return }
+      let untilMs = loop.nowMs + Limits.acceptPauseMs
+      while loop.nowMs < untilMs { _ = await waiter.wait(untilMs: untilMs) }
     }
   }
 
@@ -283,14 +297,31 @@ actor Worker {
     _ socket: Socket, _ listener: Listener, _ waiter: Waiter, untilMs: Int64
   ) async -> ByteStream? {
     guard let context = listener.tls else { return ByteStream(socket) }
+    // Who says nothing costs no session and takes nobody's place.
+    if socket.isQuiet() {
+      let name = ObjectIdentifier(waiter)
+      silent[name] = waiter
+      defer { silent[name] = nil }
+      while socket.isQuiet() {
+        let isSignalled = await waiter.wait(untilMs: untilMs)
+        if !isSignalled || isDraining { return nil }
+      }
+    }
+    let place = HandshakePlaces.Place(waiter)
+    guard await handshakes.enter(place, untilMs: untilMs) else { return nil }
+    defer { handshakes.leave(place) }
     guard let session = TLSSession(server: context, over: socket) else { return nil }
     while true {
+      await handshakes.awaitTurn(place)
       switch session.handshake() {
       case .done: return ByteStream(socket, tls: session)
-      case .failed: return nil
+      case .failed:
+        handshakes.leave(place)
+        if session.sawClearText { await tellOfTLS(socket, waiter) }
+        return nil
       case .wouldBlock:
         let isSignalled = await waiter.wait(untilMs: untilMs)
-        if !isSignalled { return nil }
+        if !isSignalled || place.isLost { return nil }
       }
     }
   }
@@ -324,6 +355,28 @@ actor Worker {
     }
   }
 
+  /// Somebody speaks HTTP in the clear where TLS is spoken.
+  private func tellOfTLS(_ socket: Socket, _ waiter: Waiter) async {
+    guard let engine else { return }
+    let answer = Buffer(capacity: 256)
+    answer.append(Self.clearTextAnswer)
+    _ = socket.write(from: answer)
+    let connection = ServerConnection(
+      ByteStream(socket), waiter: waiter, buffers: engine.buffers,
+      limits: engine.connectionLimits)
+    await connection.close()
+  }
+
+  private static let clearTextAnswer: StaticString = """
+    HTTP/1.1 400 Bad Request\r
+    Content-Type: text/plain; charset=utf-8\r
+    Content-Length: 29\r
+    Connection: close\r
+    \r
+    This port speaks HTTPS only.
+
+    """
+
   // The end.
 
   /// Stops accepting, ends idle connections, lets requests finish; then calls `whenDone`, once or
@@ -332,6 +385,7 @@ actor Worker {
     isDraining = true
     onDrained = whenDone
     for waiter in doors.values { waiter.signal() }
+    for waiter in silent.values { waiter.signal() }
     for guest in guests.values { guest.connection.drain() }
     if guests.isEmpty { whenDone() }
   }

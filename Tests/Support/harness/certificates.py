@@ -24,8 +24,8 @@ def _alternative(name):
 class Certificate:
     """A key with its certificate chain, and the issuing authority if it has one."""
 
-    def __init__(self, names, issuer=None, authority=False, days=30, starts_days_ago=1):
-        self.key = ec.generate_private_key(ec.SECP256R1())
+    def __init__(self, names, issuer=None, authority=False, days=30, starts_days_ago=1, key=None):
+        self.key = key or ec.generate_private_key(ec.SECP256R1())
         self.issuer = issuer
         start = datetime.datetime.now(datetime.timezone.utc)
         start -= datetime.timedelta(days=starts_days_ago)

@@ -1,0 +1,153 @@
+import Reactor
+
+/// One worker's TLS handshakes that are under way, a bounded number, and those who wait to begin
+/// theirs.
+///
+/// Nobody is turned away for others' sake: who finds no place waits, and the deadline of its
+/// handshake runs. But somebody who stalls would hold a place to that deadline, and so would a
+/// thousand others; so while anybody waits, the oldest handshakes end once they took `graceMs`. And
+/// who came last is next: it may still be there, and a crowd that came at once does not stand
+/// between a newcomer and the door.
+///
+/// A step of a handshake is the longest that a worker does without looking up: an RSA signature is
+/// most of a millisecond. So there is one in each of the loop's turns, and a flood of handshakes
+/// keeps those who are connected waiting for one signature, and not for as many as have come.
+final class HandshakePlaces {
+  /// One handshake's way: it waits, then it is under way.
+  final class Place {
+    fileprivate enum State { case new, waiting, underWay, lost, gone }
+
+    fileprivate let waiter: Waiter
+    fileprivate var state = State.new
+    fileprivate var startedMs: Int64 = 0
+
+    init(_ waiter: Waiter) { self.waiter = waiter }
+
+    /// Whether it was given to somebody else: the handshake must end.
+    var isLost: Bool { state == .lost }
+  }
+
+  /// Handshakes in the order of their beginning; who left from the middle is passed over.
+  private struct Line {
+    private var places: [Place] = []
+    private var start = 0
+
+    mutating func append(_ place: Place) { places.append(place) }
+
+    /// The first that is still under way; those before it are forgotten.
+    mutating func first() -> Place? {
+      while start < places.count, places[start].state != .underWay { start += 1 }
+      if start > 64, start > places.count / 2 {
+        places.removeFirst(start)
+        start = 0
+      }
+      return start < places.count ? places[start] : nil
+    }
+  }
+
+  private let max: Int
+  private let graceMs: Int64
+  private let loop: EventLoop
+  private var underWay = Line()
+  /// Who waits, and who waited and left, the newest last.
+  private var waiting: [Place] = []
+  /// Handshakes that hold a place, also those that have lost it and not ended yet.
+  private(set) var takenCount = 0
+  private(set) var waitingCount = 0
+  private var lostCount = 0
+  /// Who waits to take a step, and the turn of the loop in which the last was taken.
+  private var steppers: [Place] = []
+  private var steppedInTurn: UInt64 = .max
+
+  init(_ max: Int, graceMs: Int64, loop: EventLoop) {
+    self.max = max
+    self.graceMs = graceMs
+    self.loop = loop
+  }
+
+  /// Takes a place, waiting for it where there is none.
+  ///
+  /// - Returns: false when none came free in time; else it is given back with `leave`.
+  func enter(_ place: Place, untilMs: Int64) async -> Bool {
+    if takenCount < max, waitingCount == 0 {
+      start(place)
+      return true
+    }
+    place.state = .waiting
+    waiting.append(place)
+    waitingCount += 1
+    while true {
+      makeRoom()
+      // Who is next looks after the others' grace; all others are woken when they are next.
+      var wakeMs = untilMs
+      if lostCount < waitingCount, next() === place, let oldest = underWay.first() {
+        wakeMs = min(untilMs, oldest.startedMs + graceMs)
+      }
+      _ = await place.waiter.wait(untilMs: wakeMs)
+      if place.state == .underWay { return true }
+      if loop.nowMs >= untilMs { break }
+    }
+    place.state = .gone
+    waitingCount -= 1
+    if waiting.count > 2 * waitingCount + 64 { waiting.removeAll { $0.state != .waiting } }
+    next()?.waiter.signal()
+    return false
+  }
+
+  /// Waits until it may take a step.
+  func awaitTurn(_ place: Place) async {
+    if steppedInTurn == loop.turn || !steppers.isEmpty {
+      steppers.append(place)
+      while steppers.first !== place || steppedInTurn == loop.turn {
+        if steppers.first === place {
+          await place.waiter.pause()
+        } else {
+          _ = await place.waiter.wait()
+        }
+      }
+      steppers.removeFirst()
+      // It runs in the next turn.
+      steppers.first?.waiter.signal()
+    }
+    steppedInTurn = loop.turn
+  }
+
+  /// Gives the place to whoever is next; once, however often it is called.
+  func leave(_ place: Place) {
+    if place.state == .gone { return }
+    if place.state == .lost { lostCount -= 1 }
+    place.state = .gone
+    takenCount -= 1
+    _ = underWay.first()
+    while takenCount < max, let newest = next() {
+      waiting.removeLast()
+      waitingCount -= 1
+      start(newest)
+      newest.waiter.signal()
+    }
+    next()?.waiter.signal()
+  }
+
+  private func next() -> Place? {
+    while let last = waiting.last, last.state != .waiting { waiting.removeLast() }
+    return waiting.last
+  }
+
+  private func start(_ place: Place) {
+    place.state = .underWay
+    place.startedMs = loop.nowMs
+    takenCount += 1
+    underWay.append(place)
+  }
+
+  /// Takes from the oldest handshakes, past their grace, a place for each who waits.
+  private func makeRoom() {
+    while lostCount < waitingCount, let oldest = underWay.first(),
+      loop.nowMs - oldest.startedMs >= graceMs
+    {
+      oldest.state = .lost
+      lostCount += 1
+      oldest.waiter.signal()
+    }
+  }
+}

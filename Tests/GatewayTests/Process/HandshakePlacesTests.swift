@@ -1,0 +1,102 @@
+import Reactor
+import TestSupport
+import Testing
+
+@testable import Gateway
+
+struct HandshakePlacesTests {
+  @Test func `takes as many as there are places, and who came last is next`() async throws {
+    try await Stage.run { stage in
+      let places = HandshakePlaces(2, graceMs: 1_000_000, loop: stage.loop)
+      let entered = Noted<Int>()
+      let all = (0..<5).map { _ in HandshakePlaces.Place(stage.makeWaiter()) }
+      for (number, place) in all.enumerated() {
+        stage.loop.spawn {
+          if await places.enter(place, untilMs: stage.patience) { entered.note(number) }
+        }
+      }
+      await stage.turn()
+      #expect(entered.values == [0, 1])
+      #expect(places.waitingCount == 3)
+      for (leaver, next) in [(1, 4), (4, 3), (0, 2)] {
+        places.leave(all[leaver])
+        places.leave(all[leaver])
+        while !entered.values.contains(next) { await stage.turn() }
+      }
+      #expect(entered.values == [0, 1, 4, 3, 2])
+      places.leave(all[2])
+      places.leave(all[3])
+      #expect(places.takenCount == 0 && places.waitingCount == 0)
+    }
+  }
+
+  @Test func `who waits longer than its time leaves the line`() async throws {
+    try await Stage.run { stage in
+      let places = HandshakePlaces(1, graceMs: 1_000_000, loop: stage.loop)
+      let holder = HandshakePlaces.Place(stage.makeWaiter())
+      #expect(await places.enter(holder, untilMs: .max))
+      let late = HandshakePlaces.Place(stage.makeWaiter())
+      #expect(await !places.enter(late, untilMs: stage.loop.nowMs + 5))
+      #expect(!holder.isLost && places.waitingCount == 0)
+      places.leave(holder)
+      let next = HandshakePlaces.Place(stage.makeWaiter())
+      #expect(await places.enter(next, untilMs: .max))
+    }
+  }
+
+  @Test func `who stalls beyond its grace makes room for who waits`() async throws {
+    try await Stage.run { stage in
+      let places = HandshakePlaces(3, graceMs: 20, loop: stage.loop)
+      let lost = Noted<Int>()
+      for number in 0..<3 {
+        let waiter = stage.makeWaiter()
+        let place = HandshakePlaces.Place(waiter)
+        #expect(await places.enter(place, untilMs: .max))
+        stage.loop.spawn {
+          while await waiter.wait(untilMs: stage.patience), !place.isLost {}
+          lost.note(number)
+          places.leave(place)
+        }
+      }
+      // Nobody is driven out while nobody waits.
+      let pause = stage.makeWaiter()
+      _ = await pause.wait(untilMs: stage.loop.nowMs + 50)
+      #expect(lost.values.isEmpty)
+      for number in 0..<2 {
+        let place = HandshakePlaces.Place(stage.makeWaiter())
+        #expect(await places.enter(place, untilMs: stage.patience))
+        #expect(lost.values == Array(0...number))
+      }
+      #expect(places.takenCount == 3)
+    }
+  }
+
+  @Test func `one step is taken in each turn of the loop, in order`() async throws {
+    try await Stage.run { stage in
+      let places = HandshakePlaces(10, graceMs: 1_000_000, loop: stage.loop)
+      let turns = Noted<UInt64>()
+      let order = Noted<Int>()
+      for number in 0..<10 {
+        let place = HandshakePlaces.Place(stage.makeWaiter())
+        #expect(await places.enter(place, untilMs: .max))
+        stage.loop.spawn {
+          for _ in 0..<3 {
+            await places.awaitTurn(place)
+            turns.note(stage.loop.turn)
+            order.note(number)
+          }
+        }
+      }
+      while order.values.count < 30 { await stage.turn() }
+      #expect(Set(turns.values).count == 30, "two in one turn")
+      #expect(order.values == [0] + Array(0...9) + Array(0...9) + Array(1...9))
+    }
+  }
+}
+
+/// What came, in order, on one loop's thread.
+private final class Noted<Value> {
+  private(set) var values: [Value] = []
+
+  func note(_ value: Value) { values.append(value) }
+}
