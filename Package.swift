@@ -68,7 +68,7 @@ let package = Package(
     support,
     tests(of: "Reactor", on: ["Wire", "Crypto", "CLinux", "COpenSSL", "TestSupport"]),
     tests(of: "HTTP", on: ["Wire", "Crypto", "Reactor", "TestSupport"]),
-    tests(of: "OAuth", on: ["Wire", "Crypto", "JOSE"]),
+    tests(of: "OAuth", on: ["Wire", "Crypto", "JOSE", "TestSupport"]),
     tests(
       of: "Gateway", on: ["Wire", "Crypto", "JOSE", "Reactor", "HTTP", "OAuth", "TestSupport"]),
     tests(of: "Demo", on: ["Wire", "Crypto", "JOSE", "Reactor", "HTTP"]),
