@@ -21,7 +21,8 @@ struct ForwardedMessageTests {
     for number in 0..<Self.requestsPerSeed {
       let label = Comment("seed \(seed), request \(number)")
       let (route, sent, expected) = bench.authorization(&random)
-      let request = RandomRequest(&random, prefix: route, authorization: sent)
+      let request = RandomRequest(
+        &random, prefix: route, keepsEmpty: route == "/kept", authorization: sent)
       let answer = RandomAnswer(&random, toHead: request.method == "HEAD")
       bench.play(answer)
       let cut = random.number(in: 0...request.bytes.count)
@@ -48,8 +49,8 @@ struct ForwardedMessageTests {
   }
 }
 
-/// A gateway with a public route, one that hands the caller's token on and one that exchanges it,
-/// all to one server.
+/// A gateway with two public routes, of which one keeps what it may, one that hands the caller's
+/// token on and one that exchanges it, all to one server.
 private final class Bench {
   struct Script {
     var answer: RandomAnswer
@@ -87,10 +88,14 @@ private final class Bench {
         _ = try peer.receiveToEnd()
       }
     ])
-    let forward = #""forward": {"to": "http://\#(server.address)"}"#
+    let to = #""to": "http://\#(server.address)""#
+    let forward = #""forward": {\#(to)}"#
     gateway = try RunningGateway(
       routes: """
         [{"match": {"path": "/open/*"}, "authenticate": "none", \(forward)},
+         {"match": {"path": "/kept/*"}, "authenticate": "none",
+          "pathRules": {"emptySegments": "keep"},
+          "forward": {\(to), "host": "preserve", "via": false}},
          {"match": {"path": "/pass/*"}, "exchange": "passthrough", \(forward)},
          {"match": {"path": "/swap/*"}, "exchange": {"audience": "orders"}, \(forward)}]
         """,
@@ -137,16 +142,19 @@ private final class Bench {
     _ random: inout SplitMix64
   ) -> (route: String, sent: Field?, expected: Field?) {
     let own = Field(random.pick(["Authorization", "authorization"]), "Bearer \(token)")
-    switch random.number(in: 0...2) {
+    switch random.number(in: 0...3) {
     case 0: return ("/open", random.pick([nil, own, Field("Authorization", "Basic eA==")]), nil)
-    case 1: return ("/pass", own, Field("Authorization", "Bearer \(token)"))
+    case 1: return ("/kept", random.pick([nil, own]), nil)
+    case 2: return ("/pass", own, Field("Authorization", "Bearer \(token)"))
     default: return ("/swap", own, Field("Authorization", "Bearer issued"))
     }
   }
 
   /// All that the server must see, but for the request's id.
   func fields(of request: RandomRequest, authorization: Field?) -> [Field] {
-    var fields = [Field("Host", "\(server.address)")] + request.kept
+    let isKept = request.prefix == "/kept"
+    let host = isKept ? request.authority : "\(server.address)"
+    var fields = [Field("Host", host)] + request.kept
     switch request.framing {
     case .none, .untilClose: break
     case .length: fields.append(Field("Content-Length", String(request.content.count)))
@@ -155,8 +163,8 @@ private final class Bench {
     fields += [
       Field("X-Forwarded-For", "127.0.0.1"), Field("X-Forwarded-Proto", "http"),
       Field("X-Forwarded-Host", request.authority), Field("X-Request-Id", "32"),
-      Field("Via", "1.\(request.minorVersion) tollgate"),
     ]
+    if !isKept { fields.append(Field("Via", "1.\(request.minorVersion) tollgate")) }
     return fields + (authorization.map { [$0] } ?? [])
   }
 
@@ -171,7 +179,7 @@ private final class Bench {
     case .chunked, .untilClose:
       if request.minorVersion == 1 { fields.append(Field("Transfer-Encoding", "chunked")) }
     }
-    fields.append(Field("Via", "1.1 tollgate"))
+    if request.prefix != "/kept" { fields.append(Field("Via", "1.1 tollgate")) }
     if closes {
       fields.append(Field("Connection", "close"))
     } else if request.minorVersion == 0 {

@@ -29,6 +29,8 @@ enum Framing: Equatable {
 /// A request as a caller may send it, and what of it goes on.
 struct RandomRequest {
   var bytes: [UInt8] = []
+  /// The path's beginning: which route it is for.
+  var prefix: String
   var method: String
   var minorVersion: Int
   /// The path in its one spelling, and the query.
@@ -39,9 +41,10 @@ struct RandomRequest {
   var content: [UInt8]
 
   /// - Parameters:
-  ///   - prefix: the path's beginning.
+  ///   - keepsEmpty: whether the route keeps empty segments.
   ///   - authorization: the field that the caller sends, if any.
-  init(_ random: inout SplitMix64, prefix: String, authorization: Field?) {
+  init(_ random: inout SplitMix64, prefix: String, keepsEmpty: Bool, authorization: Field?) {
+    self.prefix = prefix
     method = random.pick(["GET", "GET", "POST", "PUT", "DELETE", "OPTIONS", "HEAD", "PATCH", "x-y"])
     minorVersion = random.once(in: 8) ? 0 : 1
     authority = random.pick(["api.example.com", "API.example.com:80", "a.", "[::1]:8", "10.0.0.1"])
@@ -85,13 +88,13 @@ struct RandomRequest {
     for (field, _) in fields { bytes += random.spaced(field) }
     bytes += [13, 10]
     bytes += framing == .chunked ? random.chunked(content) : content
-    target = Self.normalised(path) + query
+    target = Self.normalised(path, keepsEmpty: keepsEmpty) + query
   }
 
-  private static func normalised(_ path: String) -> String {
+  private static func normalised(_ path: String, keepsEmpty: Bool) -> String {
     var normal = NormalisedPath()
     try? PathNormaliser.normalise(Array(path.utf8).span, into: &normal)
-    return normal.merged.text
+    return (keepsEmpty ? normal.unmerged ?? normal.merged : normal.merged).text
   }
 }
 
