@@ -68,9 +68,31 @@ let package = Package(
     support,
     tests(of: "Reactor", on: ["Wire", "Crypto", "CLinux", "COpenSSL", "TestSupport"]),
     tests(of: "HTTP", on: ["Wire", "Crypto", "Reactor", "TestSupport"]),
-    tests(of: "OAuth", on: ["Wire", "Crypto", "JOSE"]),
+    tests(of: "OAuth", on: ["Wire", "Crypto", "JOSE", "TestSupport"]),
     tests(
       of: "Gateway", on: ["Wire", "Crypto", "JOSE", "Reactor", "HTTP", "OAuth", "TestSupport"]),
     tests(of: "Demo", on: ["Wire", "Crypto", "JOSE", "Reactor", "HTTP"]),
   ]
 )
+
+// The fuzz targets have libFuzzer's `main`, so nothing but `--sanitize=fuzzer` can link them:
+// Tests/Fuzz/run builds them, and them alone.
+if Context.environment["TOLLGATE_FUZZ"] != nil {
+  let all: [(name: String, reads: [Target.Dependency])] = [
+    ("RequestHead", ["Wire"]), ("ResponseHead", ["Wire"]), ("Chunked", ["Wire"]),
+    ("Addresses", ["Wire"]), ("JSON", ["Wire"]), ("Token", ["Wire", "Crypto", "JOSE", "OAuth"]),
+    ("Routes", ["Wire", "OAuth", "Gateway"]),
+  ]
+  package.products = []
+  package.targets.removeAll { ["tollgate", "Demo", "TestSupport"].contains($0.name) || $0.isTest }
+  package.targets.append(
+    .target(
+      name: "FuzzSupport", dependencies: ["Wire"], path: "Tests/Fuzz/Support",
+      swiftSettings: swift + strict))
+  package.targets += all.map { target in
+    .executableTarget(
+      name: "Fuzz\(target.name)", dependencies: ["FuzzSupport"] + target.reads,
+      path: "Tests/Fuzz/\(target.name)", exclude: ["seeds", "dictionary"],
+      swiftSettings: swift + strict + [.unsafeFlags(["-parse-as-library"])])
+  }
+}

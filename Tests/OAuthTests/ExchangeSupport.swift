@@ -5,6 +5,7 @@ extension ExchangeSettings {
   /// The settings of a routes file that says no more than it must.
   static func make(
     client: ClientAuthentication = .basic("gateway", "s3cret"),
+    subjectTokenType: UTF8Text = "urn:ietf:params:oauth:token-type:access_token",
     requestedTokenType: UTF8Text? = nil, parameters: [Parameter] = [],
     cache: Cache = Cache(
       sizeBytes: 1 << 20, maxLifeMs: 3_600_000, marginMs: 10_000, deniedMs: 10_000,
@@ -18,7 +19,7 @@ extension ExchangeSettings {
   ) -> ExchangeSettings {
     ExchangeSettings(
       name: "test", tokenService: .issuer(index: 0, name: "test"), grant: .tokenExchange,
-      client: client, subjectTokenType: "urn:ietf:params:oauth:token-type:access_token",
+      client: client, subjectTokenType: subjectTokenType,
       requestedTokenType: requestedTokenType, parameters: parameters, ca: nil, timeoutMs: 5_000,
       retries: 1, concurrency: 64, cache: cache, breaker: Breaker(failures: 5, cooldownMs: 5_000),
       subjectErrors: subjectErrors, verify: verify, place: .none)

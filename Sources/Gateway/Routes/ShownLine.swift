@@ -50,8 +50,7 @@ struct ShownLine {
     let target = first..<(after ?? cells.count)
     var shown = cells.startIndex..<cells.endIndex
     if isCutBefore || isCutAfter || cells.reduce(0, { $0 + $1.width }) > Self.widthMax {
-      let start = max(0, first - Self.lead)
-      shown = start..<min(cells.count, start + Self.widthMax)
+      shown = window(around: first)
     }
     let lead = isCutBefore || shown.lowerBound > 0 ? "…" : ""
     let trail = isCutAfter || shown.upperBound < cells.count ? "…" : ""
@@ -65,6 +64,23 @@ struct ShownLine {
     let underline =
       (lead.isEmpty ? "" : " ") + margin.joined() + "^" + String(repeating: "~", count: width - 1)
     return SourceExcerpt(line: line, underline: underline)
+  }
+
+  /// As many cells as a screen is wide, with some of those before the place.
+  private func window(around first: Int) -> Range<Int> {
+    var start = first
+    var width = 0
+    while start > 0, width + cells[start - 1].width <= Self.lead {
+      start -= 1
+      width += cells[start].width
+    }
+    var end = start
+    width = 0
+    while end < cells.count, width + cells[end].width <= Self.widthMax {
+      width += cells[end].width
+      end += 1
+    }
+    return start..<end
   }
 
   private static func cell(_ character: Character, range: Range<Int>) -> Cell {

@@ -37,7 +37,8 @@ package struct HostName: Hashable, Sendable {
   }
 
   /// Names are letters, digits, `-` and `_` in labels of at most 63 (RFC 1123 §2.1; `_` is common
-  /// in container networks). What ends in a label of digits must be an address.
+  /// in container networks). What ends in a number must be an address in its plain spelling:
+  /// resolvers read `127.1` and `0x7f000001` as addresses too, and those would be no loopback here.
   package init?(_ bytes: [UInt8]) {
     if let address = IPAddress(bytes.span) {
       self.init(address)
@@ -48,7 +49,7 @@ package struct HostName: Hashable, Sendable {
     guard !name.isEmpty, name.count <= 253 else { return nil }
     let labels = name.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
     guard labels.allSatisfy(Self.isLabel), let last = labels.last,
-      !last.allSatisfy({ 0x30...0x39 ~= $0 })
+      !Self.isNumber(last)
     else { return nil }
     self.init(name: String(decoding: name, as: UTF8.self).lowercased())
   }
@@ -56,6 +57,13 @@ package struct HostName: Hashable, Sendable {
   private init(name: String) {
     text = name
     address = nil
+  }
+
+  /// Decimal, or hexadecimal behind `0x`, digits or none.
+  private static func isNumber(_ label: ArraySlice<UInt8>) -> Bool {
+    if label.allSatisfy(ByteClass.isDigit) { return true }
+    return label.prefix(2).map(ByteClass.lowercased) == Array("0x".utf8)
+      && label.dropFirst(2).allSatisfy { ByteClass.hexValue($0) != nil }
   }
 
   private static func isLabel(_ label: ArraySlice<UInt8>) -> Bool {

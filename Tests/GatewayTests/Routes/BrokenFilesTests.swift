@@ -116,6 +116,17 @@ struct BrokenFilesTests {
     #expect(Array(excerpt.line)[column] == "0")
   }
 
+  @Test func `a line of what is shown wider than it is gets cut by its width`() throws {
+    let list = Array(repeating: "\"a\"", count: 60).joined(separator: ",")
+    let problem = load("{\"passwords\": [\(list)]}").problems.first { $0.key == "passwords" }
+    let redacted = try #require(problem?.excerpt)
+    #expect(redacted.line.hasPrefix("{\"passwords\": [\"‹redacted›\","))
+    #expect(redacted.line.hasSuffix("…") && redacted.line.count <= 161)
+    let wide = "{\"a\": 1, \"\(String(repeating: "語", count: 120))\": 1}"
+    let excerpt = try #require(load(wide).problems.first { $0.key == "a" }?.excerpt)
+    #expect(excerpt.line.hasSuffix("語…") && excerpt.line.count { $0 == "語" } == 75)
+  }
+
   @Test func `shows nothing that a terminal would obey`() {
     let shown = complaints("{\"a\u{7F}\u{9B}2J\u{202E}\": 1}").joined()
     #expect(!shown.unicodeScalars.contains { [0x7F, 0x9B, 0x202E].contains($0.value) })

@@ -120,6 +120,7 @@ struct HTTPURLTests {
       ("orders:8080", .scheme), ("ftp://x", .scheme), ("", .scheme), ("http:/x", .scheme),
       ("http://", .host), ("http:///x", .host), ("http://a b", .host), ("http://a..b", .host),
       ("http://-a", .host), ("http://1.2.3", .host), ("http://1.2.3.256", .host),
+      ("http://0x7f000001", .host), ("http://a.0X1", .host), ("http://0x", .host),
       ("http://[::1", .host), ("http://[::1]x", .host), ("http://[1.2.3.4]", .host),
       ("http://::1", .host), ("http://é", .host), ("http://a%41", .host), ("http://a\u{0}", .host),
       ("http://a:", .port), ("http://a:0", .port), ("http://a:65536", .port),
