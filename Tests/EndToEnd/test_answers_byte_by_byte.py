@@ -4,6 +4,9 @@ They are passed on whole and understood, or not at all; and no byte of one is ev
 caller's answer. Behind every row another caller's request goes to the same service.
 """
 
+import time
+from email.utils import parsedate_to_datetime
+
 import pytest
 from harness.client import Broken, Connection, request_bytes
 from harness.waiting import until
@@ -186,7 +189,7 @@ SURPLUS = {
         "GET", told(b"HTTP/1.1 204 No", b"Content-Length: %d" % len(POISON), body=POISON),
         204, b""),
     "chunks of 204": (
-        "GET", told(b"HTTP/1.1 204 No", b"Transfer-Encoding: chunked", body=b"2\r\nok\r\n0\r\n\r\n"),
+        "GET", b"HTTP/1.1 204 No\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
         204, b""),
     "a content of 304": ("GET", told(b"HTTP/1.1 304 Same", TWO), 304, b""),
     "an answer as the content of 304": (
@@ -253,9 +256,40 @@ def test_an_answer_that_is_well_leaves_its_connection_to_the_next(world, gateway
         connection.send(request_bytes(method, "/well", None, None))
         answer = connection.answer(method)
         assert (answer.status, answer.body) == (status, content)
-        assert len(answer.values("via")) == 1
+        assert len(answer.values("via")) == len(answer.values("date")) == 1
     request = world.upstream.seen("/well")[-1]
     assert other(world, gateway).connection == request.connection
+
+
+@pytest.mark.parametrize("lines", [[], [b"Connection: Date", b"Date: yesterday"]])
+def test_an_answer_without_a_date_gets_one(world, gateway, lines):
+    """RFC 9110 §6.6.1."""
+    world.upstream.on("/dateless", lambda exchange: exchange.send(told(OK[:-2], TWO, *lines)))
+    with Connection(gateway.port) as connection:
+        connection.send(request_bytes("GET", "/dateless", None, None))
+        (date,) = connection.answer().values("date")
+    assert abs(parsedate_to_datetime(date).timestamp() - time.time()) < 100
+
+
+def test_an_answers_own_date_is_passed_on(world, gateway):
+    date = b"Date: Sun, 06 Nov 1994 08:49:37 GMT"
+    world.upstream.on("/dated", lambda exchange: exchange.send(told(OK[:-2], TWO, date)))
+    with Connection(gateway.port) as connection:
+        connection.send(request_bytes("GET", "/dated", None, None))
+        assert connection.answer().values("date") == ["Sun, 06 Nov 1994 08:49:37 GMT"]
+
+
+@pytest.mark.parametrize("status", [100, 102, 103, 199])
+def test_every_interim_answer_is_passed_on(world, gateway, status):
+    """RFC 9110 §15.2: also a 100 that the caller did not wait for, but not to HTTP/1.0."""
+    data = told(b"HTTP/1.1 %d So" % status, b"X-In: 1", body=b"") + length(b" 5")
+    world.upstream.on("/interim", lambda exchange: exchange.send(data))
+    for version, statuses in (("1.1", [status]), ("1.0", [])):
+        with Connection(gateway.port) as connection:
+            connection.send(request_bytes("GET", "/interim", None, None, version=version))
+            answer = connection.answer()
+            assert [interim.status for interim in answer.interim] == statuses
+            assert answer.body == b"hello"
 
 
 FORBIDDEN = [b"Content-Length", b"Transfer-Encoding", b"Set-Cookie", b"Set_Cookie", b"Location",

@@ -382,6 +382,38 @@ def test_a_caller_cannot_say_what_the_gateway_says(gateway, seen, sent, arrives)
     assert "forged" not in str(request.fields)
 
 
+MAX_FORWARDS = [
+    # sent with OPTIONS, the answer's status, and what arrives (RFC 9110 §7.6.2)
+    (b"Max-Forwards: 0\r\n", 204, None),
+    (b"Max-Forwards: 000\r\n", 204, None),
+    (b"Max-Forwards: 1\r\n", 200, ["0"]),
+    (b"Max-Forwards: 10\r\n", 200, ["9"]),
+    (b"Max-Forwards: 9223372036854775807\r\n", 200, ["9223372036854775806"]),
+    (b"Max-Forwards: 9223372036854775808\r\n", 400, None),
+    (b"Max-Forwards: 1\r\nMax-Forwards: 0\r\n", 400, None),
+    (b"Max-Forwards: -1\r\n", 400, None),
+    (b"Max-Forwards: 1, 0\r\n", 400, None),
+    (b"Max-Forwards:\r\n", 400, None),
+    (b"Max_Forwards: 0\r\n", 200, []),
+    (b"Connection: max-forwards\r\nMax-Forwards: 1\r\n", 200, ["0"]),
+]
+
+
+@pytest.mark.parametrize(
+    "sent, status, arrives", MAX_FORWARDS, ids=[sent[:40].decode() for sent, _, _ in MAX_FORWARDS]
+)
+def test_an_options_request_is_counted_down(gateway, seen, sent, status, arrives):
+    with Connection(gateway.port) as connection:
+        connection.send(get(b"/raw", method=b"OPTIONS", more=sent))
+        answer = connection.answer()
+        assert answer.status == status, answer
+        if status == 204:
+            assert "GET" in answer.value("allow")
+    assert [request.values("max-forwards") for request in seen.since()] == (
+        [] if arrives is None else [arrives]
+    )
+
+
 TRAILERS = [b"Host", b"Content-Length", b"Transfer-Encoding", b"Authorization", b"Cookie",
             b"X-Forwarded-For", b"X_Forwarded_For", b"X-Request-Id", b"x_request_id", b"Via",
             b"Connection", b"Forwarded", b"Expect", b"If-Match", b"Range", b"Content-Type",

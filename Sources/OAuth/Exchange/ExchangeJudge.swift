@@ -196,8 +196,8 @@ package struct ExchangeJudge: Sendable {
       }
   }
 
-  /// What a service that reads less strictly takes for a JWT must not pass here for an opaque token,
-  /// of which nothing is checked: a claim that is there twice, bytes that are no UTF-8.
+  /// What a service that reads less strictly takes for a JWT must not pass here for an opaque
+  /// token, of which nothing is checked: a claim that is there twice, bytes that are no UTF-8.
   private func refuseUnreadableJWT(_ token: [UInt8]) throws(ExchangeRefusal) {
     let parts = token.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
     guard parts.count == 3, let header = Base64URL.decode(Array(parts[0])),
