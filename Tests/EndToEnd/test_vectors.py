@@ -54,10 +54,15 @@ class TLSRelay:
         far_reader, far_writer = await asyncio.open_connection(
             "127.0.0.1", self.target, ssl=self.context, server_hostname="localhost"
         )
-        there = asyncio.ensure_future(self.copy(reader, far_writer))
-        await self.copy(far_reader, writer)
+        # Whichever end goes, the other goes too.
+        both = [
+            asyncio.ensure_future(self.copy(reader, far_writer)),
+            asyncio.ensure_future(self.copy(far_reader, writer)),
+        ]
+        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+        for copying in both:
+            copying.cancel()
         writer.close()
-        there.cancel()
         far_writer.close()
 
     @staticmethod
@@ -68,6 +73,14 @@ class TLSRelay:
                 await writer.drain()
 
     def close(self):
+        async def end():
+            self.server.close()
+            others = asyncio.all_tasks() - {asyncio.current_task()}
+            for task in others:
+                task.cancel()
+            await asyncio.gather(*others, return_exceptions=True)
+
+        asyncio.run_coroutine_threadsafe(end(), self.loop).result(10)
         self.loop.call_soon_threadsafe(self.loop.stop)
         self.thread.join(5)
 

@@ -122,7 +122,7 @@ extension Engine {
     if request.connection.head.scheme == .https, request.listener.tls == nil,
       !request.peer.isTrusted
     {
-      throw Refusal(.misdirected)
+      throw Refusal(.misdirected, "This connection is not encrypted, and the target says https.")
     }
     guard let tls = request.listener.tls, tls.hasSeveral,
       let wanted = tls.certificateIndex(for: String(decoding: request.host, as: UTF8.self)),
