@@ -50,7 +50,14 @@ extension ServerConnection {
       case .request: break
       // Few and small: their tasks stay.
       case .parked: continue serving
-      case .faulty, .tooSlow, .finished: break serving
+      case .faulty, .tooSlow:
+        // RFC 9112 §2.2 and §3: told, and nothing more is read.
+        forgetHead()
+        closesAfterAnswer = true
+        let text = Array("This is no request that is served here.\n".utf8)
+        await send(SmallAnswer(400, text), isHead: false)
+        break serving
+      case .finished: break serving
       }
       content = BodyFlow(head.framing, as: .length, pinned: head.byteCount)
       guard let bytes = await takeContent(bytesMax: contentBytesMax) else {

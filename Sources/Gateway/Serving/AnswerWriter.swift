@@ -56,6 +56,8 @@ enum AnswerWriter {
       }
     case .untilClose: break
     }
+    // RFC 9110 §6.6.1: who forwards an answer without a date says when it came.
+    if head.first(.date)?.isHopByHop ?? true { writeDate(to: out) }
     if via {
       out.append(head.minorVersion == 1 ? "Via: 1.1 tollgate\r\n" : "Via: 1.0 tollgate\r\n")
     }
@@ -91,6 +93,14 @@ enum AnswerWriter {
     out.append("\r\n")
   }
 
+  private static func writeDate(to out: Buffer) {
+    out.append("Date: ")
+    var date: [UInt8] = []
+    HTTPDate.append(epochSeconds: Clock.wallMs() / 1_000, to: &date)
+    out.append(date)
+    out.append("\r\n")
+  }
+
   private static func writeConnection(
     _ connection: ServerConnection, closes: Bool, to out: Buffer
   ) {
@@ -117,11 +127,8 @@ enum AnswerWriter {
     out.append(decimal: UInt64(status))
     out.append(" ")
     out.append(StatusPhrase.of(status))
-    out.append("\r\nDate: ")
-    var date: [UInt8] = []
-    HTTPDate.append(epochSeconds: Clock.wallMs() / 1_000, to: &date)
-    out.append(date)
     out.append("\r\n")
+    writeDate(to: out)
     out.append(fields)
     // RFC 9110 §8.6: no length where there can be no content.
     let mayHaveContent = status >= 200 && status != 204 && status != 304

@@ -427,7 +427,8 @@ enum Forwarder {
       }
     }
 
-    /// RFC 9110 §15.2: interim answers go on to callers that know them; nobody asked for a 101.
+    /// RFC 9110 §15.2: interim answers go on to callers that know them, also a 100 that is not
+    /// waited for any more; nobody asked for a 101.
     private mutating func receiveInterim(_ status: Int) -> Step {
       interimAnswers += 1
       if status == 101 || interimAnswers > Forwarder.interimAnswersMax {
@@ -435,7 +436,7 @@ enum Forwarder {
       }
       let wasWaiting = !mayReadContent
       if status == 100 { mayReadContent = true }
-      if connection.head.minorVersion == 1, status != 100 || wasWaiting {
+      if connection.head.minorVersion == 1 {
         AnswerWriter.writeInterim(of: upstream, to: connection)
       }
       upstream.consumeHead()

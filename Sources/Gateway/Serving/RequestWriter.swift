@@ -63,6 +63,7 @@ enum RequestWriter {
     out.append("\r\n")
     copyFields(of: request, bearing, from: received, to: out)
     writeFraming(of: head, to: out)
+    writeMaxForwards(of: head, from: received, to: out)
     writeForwarding(of: request, forward, from: received, to: out)
     bearing.writeAuthorization(from: received, to: out)
     out.append("\r\n")
@@ -75,7 +76,9 @@ enum RequestWriter {
     let head = request.connection.head
     var runStart = -1
     for line in head.fields {
-      let goesOn = !line.isHopByHop && !dropped.contains(line.known)
+      let goesOn =
+        !line.isHopByHop && !dropped.contains(line.known)
+        && !(line.known == .maxForwards && head.method == .options)
       if goesOn {
         if runStart < 0 { runStart = Int(line.nameStart) }
       } else if runStart >= 0 {
@@ -97,6 +100,18 @@ enum RequestWriter {
     case .chunked: out.append("Transfer-Encoding: chunked\r\n")
     }
     if head.expectsContinue { out.append("Expect: 100-continue\r\n") }
+  }
+
+  /// RFC 9110 §7.6.2: one less than received.
+  private static func writeMaxForwards(
+    of head: RequestHead, from received: Buffer, to out: Buffer
+  ) {
+    guard head.method == .options, let line = head.first(.maxForwards),
+      let left = Decimal.parse(received.slice(line.value)), left > 0
+    else { return }
+    out.append("Max-Forwards: ")
+    out.append(decimal: left - 1)
+    out.append("\r\n")
   }
 
   private static func writeForwarding(

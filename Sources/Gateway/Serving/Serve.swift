@@ -15,7 +15,7 @@ extension Engine {
       try note(route, on: request)
       let caller = try await authenticator.identity(of: request, at: route)
       let admitted = try Admission.admit(caller, at: route)
-      switch route.action {
+      switch try MaxForwards.action(of: route, for: request) {
       case .respond(let answer): try await respond(answer, to: request)
       case .forward(let forward):
         let bearing = try await exchanger.bearing(of: admitted, for: request)
@@ -109,6 +109,13 @@ extension Engine {
   /// A connection made for one certificate's names serves no other's (RFC 9110 §7.4): what one
   /// listener would have answered under another certificate is another place.
   private func checkAuthority(of request: Request) throws(Refusal) {
+    // §7.4 as well: what asks for https is not served over a connection that proves nothing. (One
+    // from a trusted proxy may have been encrypted as far as there.)
+    if request.connection.head.scheme == .https, request.listener.tls == nil,
+      !request.peer.isTrusted
+    {
+      throw Refusal(.misdirected, "This connection is not encrypted, and the target says https.")
+    }
     guard let tls = request.listener.tls, tls.hasSeveral,
       let wanted = tls.certificateIndex(for: String(decoding: request.host, as: UTF8.self)),
       wanted != request.connection.stream.tls?.certificateIndex

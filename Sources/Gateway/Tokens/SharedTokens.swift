@@ -80,7 +80,10 @@ final class SharedTokens: Sendable {
       return false
     }
     if isTold { return }
-    report("exchange \(exchange.settings.name): \(refusal.reason.rawValue): \(refusal.note)")
+    // The service's own words: they must not look like a line of ours.
+    var note: [UInt8] = []
+    JSONWriter.appendContent(refusal.note.bytes.span, to: &note)
+    report("exchange \(exchange.settings.name): \(refusal.reason.rawValue): \(UTF8Text(note))")
   }
 
   /// Frees what has ended in the caches.

@@ -79,7 +79,7 @@ package struct ExchangeJudge: Sendable {
   /// The code and what was said, cut at 200 bytes. Services quote what they were sent: a text that
   /// may hold a token (each begins with `{"` in base64url) or our secret is left out.
   private func note(_ code: UTF8Text, _ text: UTF8Text?) -> UTF8Text {
-    var note = code.bytes
+    var note = isTelling(code.bytes) ? Array("a code that may hold a token".utf8) : code.bytes
     if let text, !isTelling(text.bytes) {
       note.append(contentsOf: Array(": ".utf8))
       note.append(contentsOf: text.bytes)
@@ -127,6 +127,7 @@ package struct ExchangeJudge: Sendable {
     guard !isSame(token, subjectToken) else {
       throw ExchangeRefusal(.unverified, note: "the caller's own token came back")
     }
+    try refuseUnreadableJWT(token)
     var endsAtMs = try lifeMs(root["expires_in"]).map { NumericDate.sum(nowMs, $0) }
     if let claims = IssuedClaims(token) {
       try check(claims.root, subject: subject)
@@ -194,6 +195,18 @@ package struct ExchangeJudge: Sendable {
       && token[..<end].allSatisfy { byte in
         ByteClass.isUnreserved(byte) || byte == UInt8(ascii: "+") || byte == UInt8(ascii: "/")
       }
+  }
+
+  /// What a service that reads less strictly takes for a JWT must not pass here for an opaque
+  /// token, of which nothing is checked: a claim that is there twice, bytes that are no UTF-8.
+  private func refuseUnreadableJWT(_ token: [UInt8]) throws(ExchangeRefusal) {
+    let parts = token.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
+    guard parts.count == 3, let header = Base64URL.decode(Array(parts[0])),
+      header.starts(with: Array("{\"".utf8)) || header.starts(with: Array("{ ".utf8))
+        || header.starts(with: Array("{\n".utf8)) || header.starts(with: Array("{\r".utf8)),
+      IssuedClaims(token) == nil
+    else { return }
+    throw ExchangeRefusal(.unverified, note: "the issued token is a JWT that can't be read")
   }
 
   private func isSame(_ token: [UInt8], _ other: Span<UInt8>) -> Bool {

@@ -1,7 +1,8 @@
 /// Appends JSON to bytes, for lines that are written once a request.
 ///
 /// Whatever comes in, what goes out is one well-formed string on one line: control characters
-/// (C0, DEL and C1, which a terminal would obey) are escaped, malformed UTF-8 becomes U+FFFD.
+/// (C0, DEL and C1, which a terminal would obey) are escaped, and so is what ends a line or turns
+/// the direction of writing (U+2028 and its like); malformed UTF-8 becomes U+FFFD.
 package enum JSONWriter {
   /// Appends the bytes as a string, quotes included.
   package static func appendString(_ text: Span<UInt8>, to bytes: inout [UInt8]) {
@@ -43,10 +44,29 @@ package enum JSONWriter {
       } else if length == 2, byte == 0xC2, text[index + 1] < 0xA0 {
         appendEscaped(text[index + 1], to: &bytes)
         index += 2
+      } else if let scalar = Self.invisible(text, at: index, length: length) {
+        bytes.append(contentsOf: "\\u".utf8)
+        for shift in [12, 8, 4, 0] as [UInt16] {
+          bytes.append(hexDigit(UInt8(truncatingIfNeeded: scalar >> shift) & 0x0F))
+        }
+        index += length
       } else {
         for offset in 0..<length { bytes.append(text[index + offset]) }
         index += length
       }
+    }
+  }
+
+  /// U+2028 and U+2029, which are line ends to some readers, and the marks that make a text look
+  /// like another one: U+061C, U+200E, U+200F, U+202A–202E, U+2066–2069, U+FEFF. Nil for any other.
+  private static func invisible(_ text: Span<UInt8>, at index: Int, length: Int) -> UInt16? {
+    let lead = text[index]
+    guard lead == 0xE2 || lead == 0xD8 || lead == 0xEF else { return nil }
+    var scalar = UInt16(lead) & (length == 2 ? 0x1F : 0x0F)
+    for offset in 1..<length { scalar = scalar << 6 | UInt16(text[index + offset]) & 0x3F }
+    switch scalar {
+    case 0x061C, 0x200E, 0x200F, 0x2028...0x202E, 0x2066...0x2069, 0xFEFF: return scalar
+    default: return nil
     }
   }
 

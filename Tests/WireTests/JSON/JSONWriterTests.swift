@@ -6,6 +6,9 @@ struct JSONWriterTests {
   @Test(arguments: [
     ("", #""""#), ("plain", #""plain""#), ("a\"b\\c/", #""a\"b\\c/""#),
     ("\n\r\t\u{0}\u{1F}\u{7F}", #""\n\r\t\u0000\u001f\u007f""#),
+    ("a\u{2028}b\u{2029}c", #""a\u2028b\u2029c""#),
+    ("\u{202E}\u{2066}\u{200F}\u{61C}\u{FEFF}", #""\u202e\u2066\u200f\u061c\ufeff""#),
+    ("\u{2027}\u{202F}\u{2065}\u{206A}\u{61B}", "\"\u{2027}\u{202F}\u{2065}\u{206A}\u{61B}\""),
     ("\u{9B}2J\u{A0}é€😀", "\"\\u009b2J\u{A0}é€😀\""),
   ])
   func `escapes what a line or a terminal would obey`(_ text: String, _ expected: String) {
