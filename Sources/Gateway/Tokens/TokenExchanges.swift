@@ -74,7 +74,7 @@ final class TokenExchanges {
     let (flight, isNew) = target.exchange.flights.join(key) {
       ExchangeFlight(
         key: key, target: target, subject: caller.token.verified,
-        subjectToken: request.bytes(caller.tokenRange))
+        subjectToken: caller.tokenBytes(in: request))
     }
     request.record.exchange = isNew ? .miss : .joined
     if isNew {
