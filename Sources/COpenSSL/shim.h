@@ -137,6 +137,9 @@ static const uint64_t tollgate_SSL_OP_NO_ENCRYPT_THEN_MAC = SSL_OP_NO_ENCRYPT_TH
 static const uint64_t tollgate_SSL_OP_ALLOW_UNSAFE_LEGACY_RENEGOTIATION =
     SSL_OP_ALLOW_UNSAFE_LEGACY_RENEGOTIATION;
 
+// A macro over others: a name in the manner of RFC 2253, in ASCII.
+static const unsigned long tollgate_XN_FLAG_RFC2253 = XN_FLAG_RFC2253;
+
 // BIO
 
 static inline long tollgate_BIO_get_mem_data(BIO *b, char **bytes) {

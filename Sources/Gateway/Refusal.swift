@@ -56,6 +56,7 @@ package struct Refusal: Error {
     case bindingUnverified = "binding_unverified"
     case systemIdentity = "system_identity"
     case identityUnknown = "identity_unknown"
+    case originRefused = "origin_refused"
     case scopeMissing = "scope_missing"
     case claimRefused = "claim_refused"
     case subjectRefused = "subject_refused"
@@ -87,7 +88,9 @@ package struct Refusal: Error {
         .signatureInvalid, .tokenExpired, .tokenNotYetValid, .audienceWrong, .typeRefused,
         .claimsInvalid, .bindingUnverified, .subjectRefused:
         401
-      case .systemIdentity, .identityUnknown, .scopeMissing, .claimRefused, .exchangeDenied: 403
+      case .systemIdentity, .identityUnknown, .originRefused, .scopeMissing, .claimRefused,
+        .exchangeDenied:
+        403
       case .noRoute: 404
       case .methodNotAllowed: 405
       case .requestTimeout: 408
@@ -162,6 +165,7 @@ package struct Refusal: Error {
       case .bindingUnverified: "The token is bound to a key that this connection does not prove."
       case .systemIdentity: "The token stands for a system; a person's is required."
       case .identityUnknown: "The token does not say that it stands for a person."
+      case .originRefused: "A cookie's token is taken from pages of this origin only."
       case .scopeMissing: "The token lacks a scope that is required."
       case .claimRefused: "A claim of the token does not have a value that is required."
       case .subjectRefused: "The token service no longer accepts this token."

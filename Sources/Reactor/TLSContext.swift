@@ -4,8 +4,9 @@ import Glibc
 /// A listener's certificates, ready for handshakes of all workers.
 ///
 /// The first certificate is the default; the server name that a client sends picks another. All
-/// contexts have the same options, so `SSL_set_SSL_CTX`, which carries only the certificate, loses
-/// nothing. OpenSSL's own session cache is off: tickets resume.
+/// contexts have the same options and ask for the same client certificates, so `SSL_set_SSL_CTX`,
+/// which carries little but the certificate, loses nothing. OpenSSL's own session cache is off:
+/// tickets resume.
 ///
 /// `@unchecked Sendable` holds: nothing is written after `init`, and OpenSSL counts the references
 /// of an `SSL_CTX` atomically.
@@ -38,12 +39,17 @@ import Glibc
   /// The end of each leaf certificate's validity, in seconds since 1970.
   package private(set) var notAfter: [Int64] = []
   let tickets: TicketKeys
+  private let clients: ClientCertificatePolicy?
 
-  /// - Parameter identities: at least one; the first is the default.
+  /// - Parameters:
+  ///   - identities: at least one; the first is the default.
+  ///   - clients: nil where no client is asked for a certificate.
   package init(
-    identities: [Identity], minimum: MinimumVersion, tickets: TicketKeys
+    identities: [Identity], minimum: MinimumVersion, tickets: TicketKeys,
+    clients: ClientCertificatePolicy? = nil
   ) throws(Failure) {
     self.tickets = tickets
+    self.clients = clients
     for (index, identity) in identities.enumerated() {
       do throws(TLSConfigurationFault) {
         try add(identity, minimum: minimum)
@@ -61,6 +67,9 @@ import Glibc
   func makeSession() -> OpaquePointer? {
     unsafe contexts.first.flatMap { unsafe SSL_new($0) }
   }
+
+  /// Whether clients are asked for certificates.
+  var asksClients: Bool { clients != nil }
 
   /// Whether names decide about certificates at all.
   package var hasSeveral: Bool { names.count > 1 }
@@ -95,7 +104,10 @@ import Glibc
       tollgate_SSL_OP_NO_ANTI_REPLAY | tollgate_SSL_OP_CIPHER_SERVER_PREFERENCE
         | tollgate_SSL_OP_PRIORITIZE_CHACHA)
     _ = unsafe SSL_CTX_set_max_early_data(context, 0)
-    let contextID = TLSResumption.contextID([[minimum == .tls13 ? 3 : 2], identity.chain])
+    if let clients { try unsafe clients.apply(to: context) }
+    let contextID = TLSResumption.contextID([
+      [minimum == .tls13 ? 3 : 2], clients?.described ?? [], identity.chain,
+    ])
     guard !contextID.isEmpty,
       unsafe SSL_CTX_set_session_id_context(context, contextID, UInt32(contextID.count)) == 1
     else { throw .refused(TLSErrorQueue.takeReason()) }
@@ -156,7 +168,11 @@ import Glibc
     let sent = unsafe [UInt8](UnsafeBufferPointer(start: extensionBytes, count: count))
     guard let name = Self.hostName(in: sent) else { return true }
     let index = certificateIndex(for: name) ?? 0
-    if index > 0, unsafe SSL_set_SSL_CTX(session, contexts[index]) == nil { return false }
+    if index > 0 {
+      if unsafe SSL_set_SSL_CTX(session, contexts[index]) == nil { return false }
+      // Not carried along.
+      unsafe SSL_set_verify(session, SSL_CTX_get_verify_mode(contexts[index]), nil)
+    }
     let contextID = TLSResumption.contextID([contextIDs[index], Array(name.utf8)])
     return unsafe !contextID.isEmpty
       && SSL_set_session_id_context(session, contextID, UInt32(contextID.count)) == 1
@@ -289,7 +305,7 @@ private enum TLSSettings {
 }
 
 /// PEM files into OpenSSL's contexts.
-private enum PEM {
+enum PEM {
   struct Leaf {
     let names: [String]
     let notAfter: Int64
@@ -341,24 +357,36 @@ private enum PEM {
   static func trust(
     _ bytes: [UInt8], in context: OpaquePointer
   ) throws(TLSConfigurationFault) {
-    guard let bio = unsafe BIO_new_mem_buf(bytes, CInt(clamping: bytes.count)),
-      let store = unsafe X509_STORE_new()
-    else { throw .authoritiesUnreadable(TLSErrorQueue.takeReason()) }
-    defer {
-      unsafe BIO_free(bio)
-      unsafe X509_STORE_free(store)
+    let certificates = try unsafe certificates(in: bytes)
+    defer { unsafe certificates.forEach { unsafe X509_free($0) } }
+    guard let store = unsafe X509_STORE_new() else {
+      throw .authoritiesUnreadable(TLSErrorQueue.takeReason())
     }
-    var count = 0
-    while let certificate = unsafe PEM_read_bio_X509(bio, nil, noPassword, nil) {
-      defer { unsafe X509_free(certificate) }
-      guard unsafe X509_STORE_add_cert(store, certificate) == 1 else {
-        throw .authoritiesUnreadable(TLSErrorQueue.takeReason())
-      }
-      count += 1
+    defer { unsafe X509_STORE_free(store) }
+    guard unsafe certificates.allSatisfy({ unsafe X509_STORE_add_cert(store, $0) == 1 }) else {
+      throw .authoritiesUnreadable(TLSErrorQueue.takeReason())
     }
-    try endOfFile { .authoritiesUnreadable($0) }
-    if count == 0 { throw .authoritiesUnreadable("no certificate") }
     _ = unsafe tollgate_SSL_CTX_set1_verify_cert_store(context, store)
+  }
+
+  /// The certificates of a file, at least one; the caller frees them.
+  static func certificates(in bytes: [UInt8]) throws(TLSConfigurationFault) -> [OpaquePointer] {
+    guard let bio = unsafe BIO_new_mem_buf(bytes, CInt(clamping: bytes.count)) else {
+      throw .authoritiesUnreadable(TLSErrorQueue.takeReason())
+    }
+    defer { unsafe BIO_free(bio) }
+    var certificates: [OpaquePointer] = unsafe []
+    while let certificate = unsafe PEM_read_bio_X509(bio, nil, noPassword, nil) {
+      unsafe certificates.append(certificate)
+    }
+    do throws(TLSConfigurationFault) {
+      try endOfFile { .authoritiesUnreadable($0) }
+      if unsafe certificates.isEmpty { throw .authoritiesUnreadable("no certificate") }
+    } catch {
+      unsafe certificates.forEach { unsafe X509_free($0) }
+      throw error
+    }
+    return unsafe certificates
   }
 
   /// Reading on at the end leaves "no start line" in the queue; any other error is one.

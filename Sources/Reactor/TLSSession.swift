@@ -13,6 +13,7 @@ import Glibc
   private var isBroken = false
   private var isHandshakeDone = false
   private var readNeedsWrite = false
+  private var clientCertificateRead: ClientCertificate??
   /// Whether OpenSSL may hold bytes that were read ahead: until a read has said that it wants more.
   private(set) var mayHold = false
   /// Whether the peer speaks HTTP in the clear.
@@ -144,6 +145,19 @@ import Glibc
   /// Which certificate the client was given; nil on a client's session.
   package var certificateIndex: Int? {
     unsafe server?.certificateIndex(of: session)
+  }
+
+  /// The certificate that the client has proved to be its own; nil where it showed none, where it
+  /// was not asked, and before the handshake is done. Read once.
+  package var clientCertificate: ClientCertificate? {
+    if let known = clientCertificateRead { return known }
+    guard isHandshakeDone else { return nil }
+    let read =
+      if let server, server.asksClients { unsafe ClientCertificate(of: session) } else {
+        nil as ClientCertificate?
+      }
+    clientCertificateRead = .some(read)
+    return read
   }
 
   /// The version for the log: "TLSv1.3".

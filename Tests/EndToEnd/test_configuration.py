@@ -326,6 +326,26 @@ def test_mismatching_certificate_files_are_refused(world, check, tmp_path):
         assert "listeners[0].tls.certificates" in run.said, run.said
 
 
+def test_authorities_for_client_certificates_must_be_certificates(world, check, tmp_path):
+    own = Certificate(["own.example"]).write(tmp_path, "own")
+    garbage = tmp_path / "garbage.pem"
+    garbage.write_text("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
+    half = tmp_path / "half.pem"
+    half.write_bytes(open(own["chain"], "rb").read() + open(own["chain"], "rb").read()[:300])
+    empty = tmp_path / "empty.pem"
+    empty.write_text("")
+
+    def checked(file):
+        tls = {"certificates": [own], "clientAuth": "request", "clientCA": str(file)}
+        return check(base(world, listeners=[{"address": "127.0.0.1:1", "tls": tls}]))
+
+    for file in (garbage, half, empty, own["key"], tmp_path, tmp_path / "missing.pem"):
+        run = checked(file)
+        assert run.returncode == 1, (file, run.said)
+        assert "listeners[0].tls.clientCA" in run.said, run.said
+    assert checked(own["chain"]).returncode == 0
+
+
 def test_a_certificate_that_has_expired_is_told(world, check, tmp_path):
     old = Certificate(["old.example"], days=5, starts_days_ago=10).write(tmp_path, "old")
     listener = {"address": "127.0.0.1:1", "tls": {"certificates": [old]}}

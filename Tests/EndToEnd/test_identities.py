@@ -1,5 +1,8 @@
 """People, systems and the unknown: told apart by verified claims before anything is exchanged."""
 
+import itertools
+import json
+
 import pytest
 from harness.issuer import AUDIENCE, Issuer
 
@@ -250,3 +253,103 @@ def test_a_token_that_both_lists_mark_is_a_systems(world, person):
     with world.gateway(routes) as gateway:
         answer, calls = ask(world, gateway, person, a="1")
         assert (answer.status, answer.problem, calls) == (403, "system_identity", 0)
+
+
+# -- auto: by the issuer's URL
+
+AUTO = [
+    ("https://kc.example/realms/a", {"preferred_username": "service-account-x"}, "keycloak"),
+    ("https://kc.example/auth/realms/a", {"clientHost": "10.0.0.1"}, "keycloak"),
+    ("https://kc.example/realms/a", {"preferred_username": "ann"}, "keycloak"),
+    ("https://kc.example/other/a", {"preferred_username": "service-account-x"}, None),
+    ("https://login.microsoftonline.com/t/v2.0", {"idtyp": "app"}, "entra"),
+    ("https://sts.windows.net/t/", {"scp": "a"}, "entra"),
+    ("https://login.microsoftonline.com.evil.example/t", {"idtyp": "app"}, None),
+    ("https://x.eu.auth0.com/", {"gty": "client-credentials"}, "auth0"),
+    ("https://x.eu.auth0.com/", {"sub": "auth0|1"}, "auth0"),
+    ("https://xauth0.com/", {"gty": "client-credentials"}, None),
+    ("https://x.okta.com/oauth2/default", {"sub": "c", "cid": "c"}, "okta"),
+    ("https://x.oktapreview.com", {"uid": "u"}, "okta"),
+    ("https://cognito-idp.eu-west-1.amazonaws.com/p", {"username": "u"}, "cognito"),
+    ("https://cognito-idp.eu-west-1.amazonaws.com/p", {"sub": "c", "client_id": "c"}, "rfc9068"),
+    ("https://accounts.google.com", {"email": "x@p.iam.gserviceaccount.com"}, "google"),
+    ("https://accounts.google.com", {"email": "ann@example.com"}, "google"),
+    ("https://api-test.tetrapak.com", {"userType": "system"}, "tetrapak"),
+    ("https://id.example", {"USERTYPE": "human"}, "tetrapak"),
+    ("https://id.example", {"sub": "system:serviceaccount:a:b"}, None),
+    ("https://id.example", {"sub": "spiffe://a/b"}, None),
+    ("https://id.example", {"client_id": "c", "sub": None}, None),
+]  # fmt: skip
+SYSTEM_MARKS = ("service-account-x", "10.0.0.1", "app", "client-credentials", "c", "system",
+                "x@p.iam.gserviceaccount.com")  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def auto_gateway(world):
+    file = world.folder / "auto.jwks.json"
+    file.write_text(json.dumps(world.issuer.jwks()))
+    urls = sorted({url for url, _, _ in AUTO})
+    issuers = {"corp": None} | {
+        f"i{number}": {"issuer": url, "audiences": [AUDIENCE], "jwks": str(file)}
+        for number, url in enumerate(urls)
+    }
+    routes = world.routes(world.route("/*", exchange="strip"), issuers=issuers)
+    world.upstream.promise.kinds["/auto"] = "none"
+    with world.gateway(routes) as gateway:
+        yield gateway
+
+
+@pytest.mark.parametrize("url, claims, rule", AUTO, ids=str)
+def test_auto_knows_an_issuer_by_its_url(world, auto_gateway, person, url, claims, rule):
+    base = {"userType": None, "azp": None, "scope": None, "iss": url}
+    token = world.issuer.token(person, **(base | claims))
+    answer = world.ask(auto_gateway, "GET", f"/auto/{person}", person, token)
+    record = auto_gateway.logged(path=f"/auto/{person}")
+    assert record.get("identity_rule") == rule
+    is_system = rule and any(value in SYSTEM_MARKS for value in claims.values())
+    assert record["identity"] == ("system" if is_system else "person" if rule else "unknown")
+    assert answer.status == (403 if is_system else 200)
+
+
+# -- what each route admits
+
+KINDS = {"person": {"userType": "user"}, "system": {"userType": "system"}, "unknown": {}}
+REASONS = {"person": "claim_refused", "system": "system_identity", "unknown": "identity_unknown"}
+ONWARD = {"exchange": {"audience": "orders"}, "strip": "strip", "passthrough": "passthrough"}
+VERDICTS = [
+    dict(zip(KINDS, verdicts))
+    for verdicts in itertools.product(("exchange", "reject"), repeat=3)
+]
+
+
+@pytest.fixture(scope="module")
+def admitting_gateway(world):
+    """A route for each way to admit and each way to go on."""
+    routes = []
+    for onward, exchange in ONWARD.items():
+        kind = {"exchange": "exchanged", "strip": "none", "passthrough": "caller"}[onward]
+        world.upstream.promise.kinds[f"/{onward}/"] = kind
+        for number, admit in enumerate(VERDICTS):
+            route = world.route(f"/{onward}/{number}", admit=admit)
+            routes.append(route | {"exchange": exchange})
+    with world.gateway(world.routes(*routes)) as gateway:
+        yield gateway
+
+
+@pytest.mark.parametrize("onward", ONWARD)
+@pytest.mark.parametrize("number", range(len(VERDICTS)))
+def test_each_route_says_whom_it_admits(world, admitting_gateway, person, onward, number):
+    for kind, claims in KINDS.items():
+        token = world.issuer.token(person, **({"userType": None, "azp": None} | claims))
+        calls, seen = len(world.tokens.calls), len(world.upstream.requests)
+        answer = world.ask(admitting_gateway, "GET", f"/{onward}/{number}", person, token)
+        if VERDICTS[number][kind] == "exchange":
+            if onward == "exchange" and kind == "system":
+                # It is the token service that refuses it, having been asked.
+                assert answer.problem == "exchange_denied"
+            else:
+                assert answer.status == 200, (kind, answer)
+            assert len(world.tokens.calls) - calls == (1 if onward == "exchange" else 0)
+        else:
+            assert (answer.status, answer.problem) == (403, REASONS[kind])
+            assert (len(world.tokens.calls), len(world.upstream.requests)) == (calls, seen)

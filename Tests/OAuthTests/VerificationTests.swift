@@ -69,6 +69,33 @@ import Wire
     #expect(try fault([name: value]) == wanted, "\(name): \(value ?? "absent")")
   }
 
+  /// What `cnf` says, and whether that can be checked here.
+  static let confirmations: [(String, Bool)] = [
+    ("{\"x5t#S256\":\"A4DtL2JmUMhAsvJj5tKyn64SqzmuXbMrJa0n761y5v0\"}", true),
+    ("{\"x5t#S256\":\"A4DtL2JmUMhAsvJj5tKyn64SqzmuXbMrJa0n761y5v1\"}", false),
+    ("{\"x5t#S256\":\"A4DtL2JmUMhAsvJj5tKyn64SqzmuXbMrJa0n761y5v0=\"}", false),
+    ("{\"x5t#S256\":\"A4DtL2JmUMhAsvJj5tKyn64SqzmuXbMrJa0n761y5g\"}", false),
+    ("{\"x5t#S256\":\"\"}", false), ("{\"x5t#S256\":null}", false), ("{\"x5t#S256\":1}", false),
+    ("{\"x5t#s256\":\"A4DtL2JmUMhAsvJj5tKyn64SqzmuXbMrJa0n761y5v0\"}", false),
+    ("{\"x5t#S256\":\"A4DtL2JmUMhAsvJj5tKyn64SqzmuXbMrJa0n761y5v0\",\"jkt\":\"x\"}", false),
+    ("{\"x5t\":\"A4DtL2JmUMhAsvJj5tKyn64SqzmuXbMrJa0n761y5v0\"}", false), ("{}", false),
+    ("{\"jkt\":\"x\"}", false), ("{\"kid\":\"x\"}", false), ("null", false), ("[]", false),
+    ("\"A4DtL2JmUMhAsvJj5tKyn64SqzmuXbMrJa0n761y5v0\"", false),
+  ]
+
+  @Test(arguments: confirmations)
+  func `a token is bound to a certificate, or to what can't be checked`(
+    _ confirmation: String, _ isChecked: Bool
+  ) throws {
+    let token = try issuer.token(["cnf": confirmation])
+    #expect(issuer.fault(token) == (isChecked ? nil : .bindingUnverified))
+    guard isChecked else { return }
+    let binding = try #require(try issuer.verify(token).binding)
+    #expect(
+      Base64URL.encode(binding.bytes) == Array("A4DtL2JmUMhAsvJj5tKyn64SqzmuXbMrJa0n761y5v0".utf8))
+    #expect(try issuer.verify(try issuer.token()).binding == nil)
+  }
+
   static let types: [(UTF8Text?, TokenFault?)] = [
     (nil, nil), ("JWT", nil), ("jwt", nil), ("JOSE", nil), ("at+jwt", nil), ("AT+JWT", nil),
     ("application/at+jwt", nil), ("Application/JWT", nil), ("", .typeRefused),

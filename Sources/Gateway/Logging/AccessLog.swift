@@ -115,8 +115,11 @@ final class AccessLog {
         lines.append(head.minorVersion == 1 ? "\"HTTP/1.1\"" : "\"HTTP/1.0\"")
       }
     }
-    if let tls = request.connection.stream.tls, key(.tls, "\"tls\":") {
-      JSONWriter.appendString(tls.version, to: &lines)
+    if let tls = request.connection.stream.tls {
+      if key(.tls, "\"tls\":") { JSONWriter.appendString(tls.version, to: &lines) }
+      if let certificate = tls.clientCertificate, key(.tlsClient, "\"tls_client\":") {
+        JSONWriter.appendString(certificate.subject, to: &lines)
+      }
     }
     if head.byteCount > 0, let agent = head.first(.userAgent), key(.userAgent, "\"user_agent\":") {
       string(agent.value)

@@ -42,14 +42,19 @@ struct EngineBuilder {
   /// The routes, by their index in the configuration.
   func routes(_ upstreams: [Upstream], targets: TokenExchanges) -> [Route] {
     let configuration = shared.configuration
+    var claimRules = ClaimRules.Table()
+    let places = tokenPlaces()
     return configuration.routes.map { settings in
       Route(
-        settings, access: access(settings.access, targets), action: action(settings, upstreams),
-        listenerCount: configuration.listeners.count)
+        settings, access: access(settings.access, targets, &claimRules, places),
+        action: action(settings, upstreams, places), listenerCount: configuration.listeners.count)
     }
   }
 
-  private func access(_ settings: RouteAccess, _ targets: TokenExchanges) -> Route.Access {
+  private func access(
+    _ settings: RouteAccess, _ targets: TokenExchanges, _ claimRules: inout ClaimRules.Table,
+    _ places: TokenPlaces?
+  ) -> Route.Access {
     switch settings {
     case .open: return .open
     case .checked(let authentication, let admission, let onward):
@@ -58,7 +63,9 @@ struct EngineBuilder {
         Route.Check(
           issuers: (0..<issuerCount).map { authentication.issuers.contains($0) },
           scopes: authentication.scopes, anyScopes: authentication.anyScopes,
-          realm: authentication.realm, admission: admission,
+          claims: claimRules.rules(authentication.claims),
+          sources: sources(authentication.places, places), realm: authentication.realm,
+          admission: admission,
           onward: {
             switch onward {
             case .exchanged(let exchange, let target):
@@ -70,11 +77,31 @@ struct EngineBuilder {
     }
   }
 
-  private func action(_ settings: RouteSettings, _ upstreams: [Upstream]) -> Route.Action {
+  /// Where any route of the file looks for tokens.
+  private func tokenPlaces() -> TokenPlaces? {
+    TokenPlaces(
+      shared.configuration.routes.flatMap { route -> [TokenPlace] in
+        if case .checked(let authentication, _, _) = route.access { return authentication.places }
+        return []
+      })
+  }
+
+  private func sources(_ wanted: [TokenPlace], _ places: TokenPlaces?) -> Route.Sources? {
+    guard wanted != [.header], let places else { return nil }
+    return Route.Sources(places: places, list: wanted.compactMap(places.source))
+  }
+
+  private func action(
+    _ settings: RouteSettings, _ upstreams: [Upstream], _ places: TokenPlaces?
+  ) -> Route.Action {
     switch settings.action {
     case .respond(let answer): return .respond(answer)
     case .forward(let forward):
-      return .forward(Route.Forward(forward, upstream: upstreams[forward.upstream]))
+      var keepsToken = false
+      if case .checked(_, _, .passedThrough) = settings.access { keepsToken = true }
+      return .forward(
+        Route.Forward(
+          forward, upstream: upstreams[forward.upstream], places: places, keepsToken: keepsToken))
     }
   }
 

@@ -62,18 +62,28 @@ struct TLSMaterial {
       let key = read(reference.key)
       if let chain, let key { identities.append(.init(chain: chain, key: key)) }
     }
+    var clients: ClientCertificatePolicy?
+    if let asked = settings.clients {
+      clients = read(asked.authority).map {
+        ClientCertificatePolicy(isRequired: asked.isRequired, authorities: $0)
+      }
+      // Never without it: the listener would ask for nothing.
+      if clients == nil { return nil }
+    }
     guard identities.count == settings.certificates.count else { return nil }
     do throws(TLSServerContext.Failure) {
       let context = try TLSServerContext(
         identities: identities, minimum: settings.minVersion == .v1_3 ? .tls13 : .tls12,
-        tickets: tickets)
+        tickets: tickets, clients: clients)
       noteEnds(of: context, settings.certificates)
       return context
     } catch {
       let reference = settings.certificates[error.index]
       switch error.fault {
       case .keyUnreadable, .keyMismatch: add(reference.key, error.fault)
-      case .chainUnreadable, .authoritiesUnreadable, .refused: add(reference.chain, error.fault)
+      case .authoritiesUnreadable:
+        add(settings.clients?.authority ?? reference.chain, error.fault)
+      case .chainUnreadable, .refused: add(reference.chain, error.fault)
       }
       return nil
     }

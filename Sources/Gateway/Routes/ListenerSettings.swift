@@ -14,6 +14,16 @@ package struct ListenerSettings: Sendable {
     /// Picked by SNI from the names in each certificate; the first is the default; never empty.
     package let certificates: [CertificateReference]
     package let minVersion: TLSVersion
+    /// nil: nobody is asked for a certificate.
+    package let clients: ClientCertificates?
+  }
+
+  /// Certificates that callers show.
+  package struct ClientCertificates: Sendable {
+    /// Whether a caller without one is turned away.
+    package let isRequired: Bool
+    /// To whom they must chain.
+    package let authority: FileReference
   }
 }
 

@@ -102,17 +102,17 @@ extension RouteAccess.Authentication {
       "issuers", .list(context.issuers.kind, atLeastOne: true), "names; null: all")
     let scopes = object.optional("scope", .list(.scope), default: [], "all of them")
     let anyScopes = object.optional("anyScope", .list(.scope), default: [], "one of them")
-    object.later("claims", default: .object([]), "claims and their values")
-    object.later(
-      "from", taking: { ["header"] == $0.elements?.map(\.string) || $0.string == "header" },
-      "where the token is")
+    let claims = object.optional(
+      "claims", .entries(ClaimRule.read), default: [], "claims and the values that they may have")
+    let places = object.optional(
+      "from", .tokenPlaces, default: [.header], "header, cookie:NAME or query:NAME")
     let realm = object.optional("realm", .realm, "in the challenge; null: the host")
     if context.issuers.count == 0 {
       object.setting.refuse("no issuer to check tokens with; \"none\" makes the route public")
     }
     return RouteAccess.Authentication(
       issuers: issuers ?? Array(0..<context.issuers.count), scopes: scopes,
-      anyScopes: anyScopes, realm: realm?.string)
+      anyScopes: anyScopes, claims: claims, places: places, realm: realm?.string)
   }
 }
 

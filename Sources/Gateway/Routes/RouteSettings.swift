@@ -43,6 +43,10 @@ package enum RouteAccess: Sendable {
     package let scopes: [UTF8Text]
     /// One of them must be there, where there are any.
     package let anyScopes: [UTF8Text]
+    /// All of them must hold.
+    package let claims: [ClaimRule]
+    /// Where a request may bear its token; never empty, each once.
+    package let places: [TokenPlace]
     /// In the challenge; nil: the host.
     package let realm: String?
   }
@@ -67,6 +71,14 @@ package enum RouteAccess: Sendable {
     /// The caller's own.
     case passedThrough
   }
+}
+
+/// Where a request may bear its token.
+package enum TokenPlace: Hashable, Sendable {
+  /// `Authorization: Bearer`.
+  case header
+  case cookie(UTF8Text)
+  case query(UTF8Text)
 }
 
 /// What a route does with a request that it lets through.

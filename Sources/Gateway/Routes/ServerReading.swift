@@ -41,11 +41,37 @@ extension Kind where Value == ListenerSettings.TLSTermination {
         "certificate chains and their keys; the first is the default")
       let minVersion = object.optional(
         "minVersion", .choice(), default: TLSVersion.v1_2, "the oldest version taken")
-      object.later("clientAuth", default: .string("none"), "client certificates")
-      object.later("clientCA", "who signs client certificates")
+      let clients = ListenerSettings.ClientCertificates.read(&object)
       return certificates.map {
-        ListenerSettings.TLSTermination(certificates: $0, minVersion: minVersion)
+        ListenerSettings.TLSTermination(
+          certificates: $0, minVersion: minVersion, clients: clients)
       }
+    }
+  }
+}
+
+extension ListenerSettings.ClientCertificates {
+  private enum Wanted: String, CaseIterable {
+    case nobodys = "none"
+    case request, require
+  }
+
+  fileprivate static func read(_ object: inout ObjectReader) -> Self? {
+    let wanted = object.optional(
+      "clientAuth", .choice(), default: Wanted.nobodys, "whether callers show certificates")
+    let authority = object.optional("clientCA", .file, "who signs callers' certificates")
+    switch wanted {
+    case .nobodys:
+      if let authority {
+        object.setting.reading.warn(
+          authority.place, "callers are not asked for certificates: \"clientAuth\" is \"none\"")
+      }
+      return nil
+    case .request, .require:
+      if !object.has("clientCA") {
+        object.refuseMissing("clientCA", "the PEM file of those who sign callers' certificates")
+      }
+      return authority.map { Self(isRequired: wanted == .require, authority: $0) }
     }
   }
 }

@@ -14,7 +14,7 @@ struct AdmittedIdentity: ~Copyable {
 
 /// Decides who gets through a route: system identities stop here, before anything else is called.
 enum Admission {
-  /// - Throws: `system_identity`, `identity_unknown`, `scope_missing`.
+  /// - Throws: `system_identity`, `identity_unknown`, `scope_missing`, `claim_refused`.
   static func admit(
     _ identity: consuming VerifiedIdentity, at route: Route
   ) throws(Refusal) -> AdmittedIdentity {
@@ -31,6 +31,7 @@ enum Admission {
       case .person, .system, .unknown: break
       }
       try requireScopes(check, caller.token)
+      if let claims = check.claims, !caller.token.holds(claims) { throw Refusal(.claimRefused) }
       switch check.onward {
       case .stripped: return AdmittedIdentity(onward: .nothing)
       case .passedThrough: return AdmittedIdentity(onward: .passthrough(caller))

@@ -5,11 +5,7 @@ import Wire
 /// Writes what goes back to the caller: a server's answer written anew, and the gateway's own.
 enum AnswerWriter {
   /// What of a server's answer never goes on as it came.
-  private static let dropped: FieldNameSet = {
-    var names = FieldNameSet()
-    for name: FieldName in [.contentLength, .transferEncoding] { names.insert(name) }
-    return names
-  }()
+  private static let dropped = FieldNameSet([.contentLength, .transferEncoding])
 
   /// Room for what the gateway adds to an answer's head.
   private static let ownBytesMax = 256
@@ -19,9 +15,10 @@ enum AnswerWriter {
   /// - Parameters:
   ///   - framing: how the content will be framed to the caller.
   ///   - closes: whether the connection ends with this answer.
+  ///   - isPrivate: whether no cache but the caller's own may keep it.
   static func writeHead(
     of upstream: UpstreamConnection, to connection: ServerConnection, framing: OutgoingFraming,
-    closes: Bool, via: Bool
+    closes: Bool, via: Bool, isPrivate: Bool
   ) {
     let head = upstream.head
     let received = upstream.received
@@ -29,9 +26,11 @@ enum AnswerWriter {
     let need = head.byteCount + ownBytesMax
     if out.room < need { out = connection.growAnswerBuffer(toAtLeast: out.count + need) }
     writeStatusLine(head.status, phrase: received.slice(head.reason), to: out)
+    var stopped = dropped
+    if isPrivate { stopped.insert(.cacheControl) }
     var runStart = -1
     for line in head.fields {
-      if !line.isHopByHop, !dropped.contains(line.known) {
+      if !line.isHopByHop, !stopped.contains(line.known) {
         if runStart < 0 { runStart = Int(line.nameStart) }
       } else if runStart >= 0 {
         out.append(received.slice(runStart..<Int(line.nameStart)))
@@ -39,6 +38,13 @@ enum AnswerWriter {
       }
     }
     if runStart >= 0 { out.append(received.slice(runStart..<(head.byteCount - 2))) }
+    if isPrivate {
+      out.append("Cache-Control: private")
+      for line in head.fields where line.known == .cacheControl && !line.isHopByHop {
+        PrivateCaching.append(received.slice(line.value), to: out)
+      }
+      out.append("\r\n")
+    }
     switch framing {
     case .chunked: out.append("Transfer-Encoding: chunked\r\n")
     case .length:

@@ -68,6 +68,8 @@ final class Exchanger {
   ) async throws(Refusal) -> Bearing {
     switch admitted.onward {
     case .nothing: return Bearing(kind: .nothing)
+    // A token of another place goes on in that place: `TokenPlaces` leaves it there.
+    case .passthrough where request.tokenSource != .header: return Bearing(kind: .nothing)
     case .passthrough(let caller): return Bearing(kind: .callers(caller.tokenRange))
     case .exchange(let caller, let target):
       return Bearing(

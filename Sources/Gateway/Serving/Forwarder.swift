@@ -459,7 +459,8 @@ enum Forwarder {
       }
       AnswerWriter.writeHead(
         of: upstream, to: connection, framing: framing, closes: connection.closesAfterAnswer,
-        via: forward.via)
+        via: forward.via,
+        isPrivate: request.tokenSource != .header && (200...299).contains(head.status))
       upstream.consumeHead()
       answer = BodyFlow(head.framing, as: framing, pinned: 0)
     }

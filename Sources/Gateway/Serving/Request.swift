@@ -20,6 +20,9 @@ final class Request {
   var id: [UInt8] = []
   /// The client's address as text: the peer's, or what a trusted proxy says.
   var client: [UInt8] = []
+  /// Where the caller's token is, and the token itself where it stands there escaped.
+  var tokenSource = TokenSource.header
+  var unescapedToken: [UInt8] = []
   var record = AccessRecord()
 
   init(_ connection: ServerConnection, listener: Listener, peer: Peer) {
@@ -36,6 +39,8 @@ final class Request {
     record.bytesWrittenBefore = connection.bytesWritten
     host.removeAll(keepingCapacity: true)
     port = nil
+    tokenSource = .header
+    if !unescapedToken.isEmpty { unescapedToken = [] }
   }
 
   var method: Method { connection.head.method }

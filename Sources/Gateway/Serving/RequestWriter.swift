@@ -7,17 +7,11 @@ import Wire
 enum RequestWriter {
   /// What the caller's own fields never do: framing and the connection are this hop's, forwarding
   /// fields and the request's id are the gateway's words, the credential is for the gateway.
-  private static let dropped: FieldNameSet = {
-    var names = FieldNameSet()
-    for name: FieldName in [
-      .host, .contentLength, .transferEncoding, .expect, .authorization, .forwarded,
-      .xForwardedFor, .xForwardedProto, .xForwardedHost, .xForwardedPort, .xForwardedPrefix,
-      .xForwardedOther, .xRequestID,
-    ] {
-      names.insert(name)
-    }
-    return names
-  }()
+  static let dropped = FieldNameSet([
+    .host, .contentLength, .transferEncoding, .expect, .authorization, .forwarded,
+    .xForwardedFor, .xForwardedProto, .xForwardedHost, .xForwardedPort, .xForwardedPrefix,
+    .xForwardedOther, .xRequestID,
+  ])
 
   /// Room for what the gateway adds beside the head received, the token and the path.
   private static let ownBytesMax = 1_024
@@ -44,7 +38,9 @@ enum RequestWriter {
       out.append("*")
     } else {
       out.append(path)
-      if let query = head.query {
+      if let query = head.query, let places = forward.places {
+        places.writeQuery(query, keeping: kept(request, forward), received, out)
+      } else if let query = head.query {
         out.append("?")
         out.append(received.slice(query))
       }
@@ -61,7 +57,7 @@ enum RequestWriter {
       }
     }
     out.append("\r\n")
-    copyFields(of: request, bearing, from: received, to: out)
+    copyFields(of: request, forward, from: received, to: out)
     writeFraming(of: head, to: out)
     writeMaxForwards(of: head, from: received, to: out)
     writeForwarding(of: request, forward, from: received, to: out)
@@ -71,23 +67,34 @@ enum RequestWriter {
 
   /// Lines stand one behind the other, so each run of lines that go on is copied in one piece.
   private static func copyFields(
-    of request: Request, _ bearing: borrowing Bearing, from received: Buffer, to out: Buffer
+    of request: Request, _ forward: Route.Forward, from received: Buffer, to out: Buffer
   ) {
     let head = request.connection.head
+    let stopped = forward.stopped
     var runStart = -1
     for line in head.fields {
       let goesOn =
-        !line.isHopByHop && !dropped.contains(line.known)
+        !line.isHopByHop && !stopped.contains(line.known)
         && !(line.known == .maxForwards && head.method == .options)
       if goesOn {
         if runStart < 0 { runStart = Int(line.nameStart) }
-      } else if runStart >= 0 {
+        continue
+      }
+      if runStart >= 0 {
         out.append(received.slice(runStart..<Int(line.nameStart)))
         runStart = -1
+      }
+      if let places = forward.places, places.fields.contains(line.known), !line.isHopByHop {
+        places.writeField(line, of: request, keeping: kept(request, forward), received, out)
       }
     }
     // The empty line's CRLF is not the last field's.
     if runStart >= 0 { out.append(received.slice(runStart..<(head.byteCount - 2))) }
+  }
+
+  /// The place whose token goes on in it.
+  private static func kept(_ request: Request, _ forward: Route.Forward) -> TokenSource? {
+    forward.keepsToken ? request.tokenSource : nil
   }
 
   private static func writeFraming(of head: RequestHead, to out: Buffer) {

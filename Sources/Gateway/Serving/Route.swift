@@ -30,6 +30,10 @@ final class Route {
     let issuers: [Bool]
     let scopes: [UTF8Text]
     let anyScopes: [UTF8Text]
+    /// nil where no claim is looked at.
+    let claims: ClaimRules?
+    /// nil where the token is in the header and nowhere else.
+    let sources: Sources?
     let realm: String?
     let admission: RouteAccess.Admission
     let onward: Onward
@@ -39,6 +43,12 @@ final class Route {
       if case .exchanged = onward { return true }
       return false
     }
+  }
+
+  /// Where a route looks for tokens.
+  struct Sources {
+    let places: TokenPlaces
+    let list: [TokenSource]
   }
 
   enum Onward {
@@ -61,8 +71,20 @@ final class Route {
     let idleTimeoutMs: Int64
     let retries: Int
     let via: Bool
+    /// The token places of the whole file, less which requests go on.
+    let places: TokenPlaces?
+    /// Whether a token stays in the place in which the caller sent it.
+    let keepsToken: Bool
+    /// The caller's fields that don't go on as they came.
+    let stopped: FieldNameSet
 
-    init(_ settings: ForwardSettings, upstream: Upstream) {
+    init(
+      _ settings: ForwardSettings, upstream: Upstream, places: TokenPlaces? = nil,
+      keepsToken: Bool = false
+    ) {
+      self.places = places
+      self.keepsToken = keepsToken
+      stopped = places.map { RequestWriter.dropped.union($0.fields) } ?? RequestWriter.dropped
       self.upstream = upstream
       hostPolicy = settings.host
       hostLiteral = if case .literal(let host) = settings.host { Array(host.utf8) } else { [] }

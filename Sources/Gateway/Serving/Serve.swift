@@ -151,7 +151,17 @@ extension Engine {
   private func respond(_ answer: FixedResponse, to request: Request) async throws(Refusal) {
     let connection = request.connection
     var fields: [UInt8] = []
-    for (name, value) in answer.headers {
+    // As a server's answer is: `AnswerWriter.writeHead`.
+    let isPrivate = request.tokenSource != .header && answer.status < 300
+    if isPrivate {
+      fields.append("Cache-Control: private")
+      for (name, value) in answer.headers where name.equalsIgnoringASCIICase("cache-control") {
+        fields += PrivateCaching.directives(of: value.bytes)
+      }
+      fields.append("\r\n")
+    }
+    for (name, value) in answer.headers
+    where !(isPrivate && name.equalsIgnoringASCIICase("cache-control")) {
       fields += name.bytes
       fields.append(": ")
       fields += value.bytes

@@ -15,6 +15,11 @@ struct VerifiedIdentity: ~Copyable {
 struct Caller {
   let token: KnownToken
   let tokenRange: Range<Int>
+
+  /// The token itself, copied.
+  func tokenBytes(in request: Request) -> [UInt8] {
+    request.unescapedToken.isEmpty ? request.bytes(tokenRange) : request.unescapedToken
+  }
 }
 
 /// Verifies callers' tokens.
@@ -37,9 +42,17 @@ final class Authenticator {
   /// Who makes `request`.
   func identity(of request: Request, at route: Route) async throws(Refusal) -> VerifiedIdentity {
     guard case .checked(let check) = route.access else { return VerifiedIdentity(caller: nil) }
-    let range = try Credential.find(in: request)
+    let range: Range<Int>
+    if let sources = check.sources {
+      range = try Credential.find(in: request, at: sources)
+      if case .cookie = request.tokenSource { try RequestOrigin.check(request) }
+    } else {
+      range = try Credential.find(in: request)
+    }
     let received = request.connection.received
-    let digest = digester.digest(received.slice(range))
+    let escaped = request.unescapedToken
+    let digest =
+      escaped.isEmpty ? digester.digest(received.slice(range)) : digester.digest(escaped)
     let nowMs = Clock.wallMs()
     let known: KnownToken
     if let held = held(digest, nowMs: nowMs) {
@@ -47,7 +60,7 @@ final class Authenticator {
       known = held
     } else {
       // A token that is held was looked at when it came first.
-      try Credential.check(received.slice(range))
+      try Credential.check(escaped.isEmpty ? received.slice(range) : escaped.span)
       let beganNs = Clock.monotonicNs()
       defer { request.record.authNs = Clock.monotonicNs() - beganNs }
       known = try await verify(request, range, digest, check, nowMs: nowMs)
@@ -56,8 +69,19 @@ final class Authenticator {
     }
     request.record.caller = known
     guard check.issuers[known.issuer] else { throw Refusal(.issuerUnknown) }
+    if let binding = known.binding, !hasShown(binding, request) {
+      throw Refusal(.bindingUnverified)
+    }
     if known.isExpired(atMs: nowMs, exchanging: check.isExchanging) { throw Refusal(.tokenExpired) }
     return VerifiedIdentity(caller: Caller(token: known, tokenRange: range))
+  }
+
+  /// Whether this connection's other end has proved to own the certificate that a token is bound to
+  /// (RFC 8705 §3). Asked for each request: the token is known, not who sends it.
+  private func hasShown(_ binding: SHA256Digest, _ request: Request) -> Bool {
+    // What a proxy has shown says nothing about whoever is behind it.
+    guard !request.peer.isTrusted else { return false }
+    return request.connection.stream.tls?.clientCertificate?.thumbprint == binding
   }
 
   /// A token that was verified before and whose key is still its issuer's.
@@ -89,7 +113,8 @@ final class Authenticator {
     let received = request.connection.received
     let unverified: UnverifiedToken
     do throws(TokenFault) {
-      unverified = try UnverifiedToken(received.slice(range))
+      let escaped = request.unescapedToken
+      unverified = try UnverifiedToken(escaped.isEmpty ? received.slice(range) : escaped.span)
     } catch {
       throw Refusal(error)
     }
@@ -125,59 +150,6 @@ final class Authenticator {
         if request.connection.hasCallerGone() { throw Refusal(.callerGone) }
       }
     }
-  }
-}
-
-/// Finds the bearer token of a request (RFC 6750 §2.1).
-enum Credential {
-  /// Where the token stands in the head.
-  ///
-  /// - Throws: `token_missing` without one, other schemes included; `token_malformed` (400) for a
-  ///   broken or repeated one.
-  static func find(in request: Request) throws(Refusal) -> Range<Int> {
-    var found: Range<Int>?
-    for line in request.connection.head.fields
-    where line.known == .authorization && !line.hasUnderscore {
-      if found != nil {
-        throw Refusal(.credentialMalformed, "There is more than one Authorization field.")
-      }
-      found = line.value
-    }
-    guard let found else { throw Refusal(.tokenMissing) }
-    let received = request.connection.received
-    return try token(in: received.slice(found), at: found.lowerBound)
-  }
-
-  private static func token(in value: Span<UInt8>, at offset: Int) throws(Refusal) -> Range<Int> {
-    var end = 0
-    while end < value.count, !ByteClass.isBlank(value[end]) { end += 1 }
-    guard end == 6, isBearer(value) else { throw Refusal(.tokenMissing) }
-    var start = end
-    while start < value.count, value[start] == UInt8(ascii: " ") { start += 1 }
-    guard start < value.count else { throw Refusal(.credentialMalformed) }
-    guard value.count - start <= Limits.tokenBytesMax else {
-      throw Refusal(.credentialMalformed, "The token is too long.")
-    }
-    return (offset + start)..<(offset + value.count)
-  }
-
-  /// Looks at every byte of a token.
-  static func check(_ token: Span<UInt8>) throws(Refusal) {
-    for index in 0..<token.count where !isTokenCharacter(token[index]) {
-      throw Refusal(.credentialMalformed)
-    }
-  }
-
-  private static func isBearer(_ value: Span<UInt8>) -> Bool {
-    value[0] | 32 == UInt8(ascii: "b") && value[1] | 32 == UInt8(ascii: "e")
-      && value[2] | 32 == UInt8(ascii: "a") && value[3] | 32 == UInt8(ascii: "r")
-      && value[4] | 32 == UInt8(ascii: "e") && value[5] | 32 == UInt8(ascii: "r")
-  }
-
-  /// `b64token` of RFC 6750 §2.1; its padding may stand anywhere here, the JWT parser refuses it.
-  private static func isTokenCharacter(_ byte: UInt8) -> Bool {
-    ByteClass.isUnreserved(byte) || byte == UInt8(ascii: "+") || byte == UInt8(ascii: "/")
-      || byte == UInt8(ascii: "=")
   }
 }
 

@@ -15,6 +15,8 @@ final class KnownToken {
   /// The keys that it was verified with; others make it void.
   let keysGeneration: UInt64
   let identity: Identity.Kind
+  /// The certificate that a caller with this token must have shown.
+  let binding: SHA256Digest?
   let scopes: [UTF8Text]
   /// Parts of its access log line, as JSON.
   let issuerNameJSON: [UInt8]
@@ -30,6 +32,9 @@ final class KnownToken {
   /// Those issued for other targets; a few, the oldest gives way.
   private var others: [Issued] = []
   private var nextVictim = 0
+  /// The claim rules that this token was held against, and those of them that hold.
+  private var rulesAsked: UInt64 = 0
+  private var rulesHeld: UInt64 = 0
   private static let othersMax = 7
 
   private struct Issued {
@@ -49,6 +54,7 @@ final class KnownToken {
     expiresAtMs = verified.expiresAtMs
     graceEndsAtMs = NumericDate.sum(verified.expiresAtMs, verified.clockSkewMs)
     identity = verified.identity.kind
+    binding = verified.binding
     scopes = verified.scopes.map { UTF8Text($0.bytes.map { $0 }) }
     issuerNameJSON = Self.json(verified.issuerName)
     jtiJSON = verified.tokenID.map { Self.json($0) } ?? []
@@ -60,6 +66,15 @@ final class KnownToken {
   /// Whether it has ended, on a route that exchanges or on one that doesn't.
   func isExpired(atMs nowMs: Int64, exchanging: Bool) -> Bool {
     nowMs >= (exchanging ? expiresAtMs : graceEndsAtMs)
+  }
+
+  /// Whether its claims are what these rules ask. The answer never changes, so it is kept.
+  func holds(_ rules: ClaimRules) -> Bool {
+    if rulesAsked & rules.bit != 0 { return rulesHeld & rules.bit != 0 }
+    let holds = rules.hold(for: verified)
+    rulesAsked |= rules.bit
+    if holds { rulesHeld |= rules.bit }
+    return holds
   }
 
   /// The token issued for `target`, while it may be used without asking for news of it.

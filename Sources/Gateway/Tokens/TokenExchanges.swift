@@ -117,7 +117,7 @@ final class TokenExchanges {
     let joined = target.exchange.flights.join(key) {
       ExchangeFlight(
         key: key, target: target, subject: caller.token.verified,
-        subjectToken: request.bytes(caller.tokenRange), replacing: old)
+        subjectToken: caller.tokenBytes(in: request), replacing: old)
     }
     if joined.isNew {
       let (worker, flight) = (worker, joined.flight)

@@ -69,12 +69,19 @@ extension JSONNode? {
   /// as one. True and false, and numbers as they are spelled, count as texts.
   func holds(_ condition: (UTF8Text) -> Bool) -> Bool {
     guard let self else { return false }
-    switch self.value {
-    case .string(let text): return condition(text)
-    case .number(let number): return condition(number.text)
-    case .bool(let bool): return condition(bool ? "true" : "false")
-    case .array(let elements): return elements.contains { ($0.string.map(condition)) ?? false }
-    case .null, .object: return false
+    if let text = self.scalarText { return condition(text) }
+    return self.elements?.contains { $0.scalarText.map(condition) ?? false } ?? false
+  }
+}
+
+extension JSONNode {
+  /// What a value says that is neither null nor holds others.
+  fileprivate var scalarText: UTF8Text? {
+    switch value {
+    case .string(let text): text
+    case .number(let number): number.text
+    case .bool(let bool): bool ? "true" : "false"
+    case .null, .array, .object: nil
     }
   }
 }

@@ -1,3 +1,4 @@
+import Crypto
 import Wire
 
 /// The registered claims of a token (RFC 7519 §4.1), each of its type and within its bounds.
@@ -6,6 +7,7 @@ struct CheckedClaims {
   let tokenID: UTF8Text?
   let scopes: [UTF8Text]
   let expiresAtMs: Int64
+  let binding: SHA256Digest?
 
   /// Checks all but the signature, and of `exp` only with the issuer's skew.
   init(
@@ -17,9 +19,20 @@ struct CheckedClaims {
     subject = try Self.text("sub", in: claims)
     tokenID = try Self.text("jti", in: claims)
     scopes = try Self.scopes("scope", in: claims) + Self.scopes("scp", in: claims)
-    // RFC 7800 §3.1: the token is only good beside a proof of its key, which nothing here can check
-    // yet. To let it pass as a bearer token would undo what its issuer asked for.
-    if claims["cnf"] != nil { throw .bindingUnverified }
+    binding = try Self.binding(claims)
+  }
+
+  /// RFC 8705 §3.1: the certificate that the token is bound to.
+  ///
+  /// RFC 7800 §3.1: such a token is only good beside a proof of its key. What nothing here can
+  /// check (`jkt` of DPoP, `jwk`, `kid`, …), also beside a certificate, would pass as a mere bearer
+  /// token and undo what its issuer asked for.
+  private static func binding(_ claims: JSONNode) throws(TokenFault) -> SHA256Digest? {
+    guard let confirmation = claims["cnf"] else { return nil }
+    guard confirmation.members?.count == 1, let text = confirmation["x5t#S256"]?.string,
+      let bytes = Base64URL.decode(text.bytes), let thumbprint = SHA256Digest(bytes.span)
+    else { throw .bindingUnverified }
+    return thumbprint
   }
 
   /// `exp`, `nbf` and `iat` (RFC 7519 §4.1.4–6); gives the end.

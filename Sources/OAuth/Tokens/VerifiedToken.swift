@@ -23,6 +23,9 @@ package final class VerifiedToken: Sendable {
   package let expiresAtMs: Int64
   /// Skew that this issuer is granted, on routes that do not exchange.
   package let clockSkewMs: Int64
+  /// SHA-256 of the one certificate whose owner may use it: whoever takes the token from a caller
+  /// compares this with what that very connection has shown. nil: a bearer token.
+  package let binding: SHA256Digest?
   /// Of the key that signed it.
   package let keyThumbprint: SHA256Digest
   /// Of the settings that it was verified by.
@@ -42,6 +45,7 @@ package final class VerifiedToken: Sendable {
     identity = rules.settings.identities.identity(of: token.claims)
     expiresAtMs = claims.expiresAtMs
     clockSkewMs = rules.settings.clockSkewMs
+    binding = claims.binding
     keyThumbprint = key.thumbprint
     issuerDigest = rules.digest
     byteCost = 512 + 8 * token.payloadByteCount

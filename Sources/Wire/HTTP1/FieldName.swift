@@ -112,8 +112,14 @@ package enum FieldName: UInt8, Sendable, CaseIterable {
 package struct FieldNameSet: Sendable, Equatable {
   private var bits: UInt64 = 0
   package init() {}
+  package init(_ names: [FieldName]) { for name in names { insert(name) } }
   package func contains(_ name: FieldName) -> Bool { bits & Self.bit(name) != 0 }
   package mutating func insert(_ name: FieldName) { bits |= Self.bit(name) }
+  package func union(_ other: FieldNameSet) -> FieldNameSet {
+    var union = self
+    union.bits |= other.bits
+    return union
+  }
   package var isEmpty: Bool { bits == 0 }
   /// Bit 0 is `other`'s; the names are fewer than 64, which a test holds to.
   private static func bit(_ name: FieldName) -> UInt64 { 1 &<< UInt64(name.rawValue) }

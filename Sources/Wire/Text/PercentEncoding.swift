@@ -22,6 +22,25 @@ package enum PercentEncoding {
     }
   }
 
+  /// Whether the text says `plain` once its escapes are undone; a `%` without two digits behind it
+  /// stands for itself.
+  package static func matches(_ text: Span<UInt8>, _ plain: [UInt8]) -> Bool {
+    var index = 0
+    for wanted in plain {
+      guard index < text.count else { return false }
+      var byte = text[index]
+      index += 1
+      if byte == UInt8(ascii: "%"), text.count - index >= 2,
+        let high = ByteClass.hexValue(text[index]), let low = ByteClass.hexValue(text[index + 1])
+      {
+        byte = high << 4 | low
+        index += 2
+      }
+      guard byte == wanted else { return false }
+    }
+    return index == text.count
+  }
+
   /// The text with its escapes undone; nil when a `%` has no two digits behind it.
   package static func decode(_ text: Span<UInt8>, plusIsSpace: Bool = false) -> [UInt8]? {
     var bytes: [UInt8] = []

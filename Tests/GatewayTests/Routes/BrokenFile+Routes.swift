@@ -116,21 +116,83 @@ extension BrokenFile {
             |                                                                               ^~~~~~
       """#),
     .init(
-      "claims and places before their time",
+      "claims that no token could have",
       file(
         "routes",
         #"""
         [
-            { "match": { "path": "/" }, "authenticate": { "claims": { "t": "a" }, "from": ["cookie:t"] }, "exchange": "strip", "forward": { "to": "orders" } }
+            { "match": { "path": "/" }, "authenticate": { "claims": {
+              "tenant": [], "level": null, "/a~b": "x", "roles": ["a", { "b": 1 }], "": "x", "x": [["y"]]
+            } }, "exchange": "strip", "forward": { "to": "orders" } }
           ]
         """#),
       #"""
-      routes.json:7:51: routes[0].authenticate.claims: not supported yet
-          7 |     { "match": { "path": "/" }, "authenticate": { "claims": { "t": "a" }, "from": ["cookie:t"] }, "exchange": "strip", "forward": { "to": "orders" } }
-            |                                                   ^~~~~~~~
-      routes.json:7:75: routes[0].authenticate.from: not supported yet
-          7 |     { "match": { "path": "/" }, "authenticate": { "claims": { "t": "a" }, "from": ["cookie:t"] }, "exchange": "strip", "forward": { "to": "orders" } }
-            |                                                                           ^~~~~~
+      routes.json:8:17: routes[0].authenticate.claims.tenant: expected at least one
+          8 |       "tenant": [], "level": null, "/a~b": "x", "roles": ["a", { "b": 1 }], "": "x", "x": [["y"]]
+            |                 ^~
+      routes.json:8:30: routes[0].authenticate.claims.level: expected text, a number, true or false, found null
+          8 |       "tenant": [], "level": null, "/a~b": "x", "roles": ["a", { "b": 1 }], "": "x", "x": [["y"]]
+            |                              ^~~~
+      routes.json:8:36: routes[0].authenticate.claims["/a~b"]: not a JSON Pointer: "~" is written "~0" and "/" "~1"
+          8 |       "tenant": [], "level": null, "/a~b": "x", "roles": ["a", { "b": 1 }], "": "x", "x": [["y"]]
+            |                                    ^~~~~~
+      routes.json:8:64: routes[0].authenticate.claims.roles[1]: expected text, a number, true or false, found an object
+          8 |       "tenant": [], "level": null, "/a~b": "x", "roles": ["a", { "b": 1 }], "": "x", "x": [["y"]]
+            |                                                                ^~~~~~~~~~
+      routes.json:8:77: routes[0].authenticate.claims[""]: expected a name, found none
+          8 |       "tenant": [], "level": null, "/a~b": "x", "roles": ["a", { "b": 1 }], "": "x", "x": [["y"]]
+            |                                                                             ^~
+      routes.json:8:92: routes[0].authenticate.claims.x[0]: expected text, a number, true or false, found a list
+          8 |       "tenant": [], "level": null, "/a~b": "x", "roles": ["a", { "b": 1 }], "": "x", "x": [["y"]]
+            |                                                                                            ^~~~~
+      """#),
+    .init(
+      "places where no token can be",
+      file(
+        "routes",
+        #"""
+        [
+            { "match": { "path": "/" }, "exchange": "strip", "forward": { "to": "orders" },
+              "authenticate": { "from": ["haeder", "cookie:", "cookie:a b", "cookie:a%20", "query:", "query:a&b"] } },
+            { "match": { "path": "/a" }, "exchange": "strip", "forward": { "to": "orders" },
+              "authenticate": { "from": ["cookie:a", "query:a", "cookie:a", "cookie"] } },
+            { "match": { "path": "/b" }, "exchange": "strip", "forward": { "to": "orders" },
+              "authenticate": { "from": [] } },
+            { "match": { "path": "/c" }, "exchange": "strip", "forward": { "to": "orders" },
+              "authenticate": { "from": { "cookie": "a" } } }
+          ]
+        """#),
+      #"""
+      routes.json:8:34: routes[0].authenticate.from[0]: expected "header", "cookie:NAME" or "query:NAME"; did you mean "header"?
+          8 |       "authenticate": { "from": ["haeder", "cookie:", "cookie:a b", "cookie:a%20", "query:", "query:a&b"] } },
+            |                                  ^~~~~~~~
+      routes.json:8:44: routes[0].authenticate.from[1]: no cookie has such a name; one is such as "cookie:session"
+          8 |       "authenticate": { "from": ["haeder", "cookie:", "cookie:a b", "cookie:a%20", "query:", "query:a&b"] } },
+            |                                            ^~~~~~~~~
+      routes.json:8:55: routes[0].authenticate.from[2]: no cookie has such a name; one is such as "cookie:session"
+          8 |       "authenticate": { "from": ["haeder", "cookie:", "cookie:a b", "cookie:a%20", "query:", "query:a&b"] } },
+            |                                                       ^~~~~~~~~~~~
+      routes.json:8:69: routes[0].authenticate.from[3]: no cookie has such a name; one is such as "cookie:session"
+          8 |       "authenticate": { "from": ["haeder", "cookie:", "cookie:a b", "cookie:a%20", "query:", "query:a&b"] } },
+            |                                                                     ^~~~~~~~~~~~~
+      routes.json:8:84: routes[0].authenticate.from[4]: a parameter's name is of letters, digits and -._~, such as "query:access_token"
+          8 |       "authenticate": { "from": ["haeder", "cookie:", "cookie:a b", "cookie:a%20", "query:", "query:a&b"] } },
+            |                                                                                    ^~~~~~~~
+      routes.json:8:94: routes[0].authenticate.from[5]: a parameter's name is of letters, digits and -._~, such as "query:access_token"
+          8 |       "authenticate": { "from": ["haeder", "cookie:", "cookie:a b", "cookie:a%20", "query:", "query:a&b"] } },
+            |                                                                                              ^~~~~~~~~~~
+      routes.json:10:57: routes[1].authenticate.from[2]: the same place twice
+          10 |       "authenticate": { "from": ["cookie:a", "query:a", "cookie:a", "cookie"] } },
+             |                                                         ^~~~~~~~~~
+      routes.json:10:69: routes[1].authenticate.from[3]: expected "header", "cookie:NAME" or "query:NAME"
+          10 |       "authenticate": { "from": ["cookie:a", "query:a", "cookie:a", "cookie"] } },
+             |                                                                     ^~~~~~~~
+      routes.json:12:33: routes[2].authenticate.from: expected at least one
+          12 |       "authenticate": { "from": [] } },
+             |                                 ^~
+      routes.json:14:33: routes[3].authenticate.from: expected a list, found an object
+          14 |       "authenticate": { "from": { "cookie": "a" } } }
+             |                                 ^~~~~~~~~~~~~~~~~
       """#),
     .init(
       "an own token before its time",

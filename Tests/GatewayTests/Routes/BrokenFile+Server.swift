@@ -189,21 +189,36 @@ extension BrokenFile {
             |                                                                        ^~
       """#),
     .init(
-      "client certificates before their time",
+      "client certificates of nobody",
       file(
         "listeners",
         #"""
         [
-            { "address": "127.0.0.1:443", "tls": { "certificates": [{ "chain": "c" }], "clientAuth": "require" } }
+            { "address": "127.0.0.1:443", "tls": { "certificates": [{ "chain": "c" }], "clientAuth": "require" } },
+            { "address": "127.0.0.1:444", "tls": { "certificates": [{ "chain": "c", "key": "k" }], "clientAuth": "request", "clientCa": "ca.pem" } },
+            { "address": "127.0.0.1:445", "tls": { "certificates": [{ "chain": "c", "key": "k" }], "clientAuth": "optional", "clientCA": "" } },
+            { "address": "127.0.0.1:446", "tls": { "certificates": [{ "chain": "c", "key": "k" }], "clientAuth": true } }
           ]
         """#),
       #"""
+      routes.json:7:42: listeners[0].tls.clientCA: missing; the PEM file of those who sign callers' certificates
+          7 |     { "address": "127.0.0.1:443", "tls": { "certificates": [{ "chain": "c" }], "clientAuth": "require" } },
+            |                                          ^
       routes.json:7:61: listeners[0].tls.certificates[0].key: missing; the private key's PEM file
-          7 |     { "address": "127.0.0.1:443", "tls": { "certificates": [{ "chain": "c" }], "clientAuth": "require" } }
+          7 |     { "address": "127.0.0.1:443", "tls": { "certificates": [{ "chain": "c" }], "clientAuth": "require" } },
             |                                                             ^
-      routes.json:7:80: listeners[0].tls.clientAuth: not supported yet
-          7 |     { "address": "127.0.0.1:443", "tls": { "certificates": [{ "chain": "c" }], "clientAuth": "require" } }
-            |                                                                                ^~~~~~~~~~~~
+      routes.json:8:117: listeners[1].tls.clientCa: unknown key; did you mean "clientCA"?
+          8 |     { "address": "127.0.0.1:444", "tls": { "certificates": [{ "chain": "c", "key": "k" }], "clientAuth": "request", "clientCa": "ca.pem" } },
+            |                                                                                                                     ^~~~~~~~~~
+      routes.json:9:106: listeners[2].tls.clientAuth: expected "none", "request" or "require"
+          9 |     { "address": "127.0.0.1:445", "tls": { "certificates": [{ "chain": "c", "key": "k" }], "clientAuth": "optional", "clientCA": "" } },
+            |                                                                                                          ^~~~~~~~~~
+      routes.json:9:130: listeners[2].tls.clientCA: expected text, found an empty string
+          9 |     { "address": "127.0.0.1:445", "tls": { "certificates": [{ "chain": "c", "key": "k" }], "clientAuth": "optional", "clientCA": "" } },
+            |                                                                                                                                  ^~
+      routes.json:10:106: listeners[3].tls.clientAuth: expected "none", "request" or "require", found true
+          10 |     { "address": "127.0.0.1:446", "tls": { "certificates": [{ "chain": "c", "key": "k" }], "clientAuth": true } }
+             |                                                                                                          ^~~~
       """#),
     .init(
       "a field that no log has",

@@ -70,6 +70,18 @@ struct BrokenFilesTests {
         """#)
   }
 
+  @Test func `warns of an authority for certificates that nobody is asked for`() {
+    let text = file(
+      "listeners",
+      #"[{ "address": "127.0.0.1:443", "tls": { "certificates": [], "clientCA": "ca.pem" } }]"#)
+    #expect(
+      load(text, environment: ["SECRET": "x"]).warnings.map(\.description).first == #"""
+        routes.json:6:88: warning: listeners[0].tls.clientCA: callers are not asked for certificates: "clientAuth" is "none"
+            6 |   "listeners": [{ "address": "127.0.0.1:443", "tls": { "certificates": [], "clientCA": "ca.pem" } }]
+              |                                                                                        ^~~~~~~~
+        """#)
+  }
+
   @Test func `points into a file that ends its lines as Windows does`() {
     let text = "\u{FEFF}{\r\n  \"workers\": 0,\r\n  \"x\": [\r\n1]}"
     #expect(

@@ -55,7 +55,9 @@ struct SampleFilesTests {
           http2StreamsMax: 128))
     #expect(configuration.shutdown == ShutdownSettings(delayMs: 0, graceMs: 30_000))
     #expect(configuration.listeners[0].name == "0.0.0.0:8443")
-    #expect(configuration.listeners[0].tls?.minVersion == .v1_2)
+    let tls = try #require(configuration.listeners[0].tls)
+    #expect(tls.minVersion == .v1_2)
+    #expect(tls.clients == nil)
 
     let issuer = configuration.issuers[0]
     #expect(issuer.keys == .discovery)
@@ -110,6 +112,11 @@ struct SampleFilesTests {
     #expect(route.match.host == .any)
     #expect(route.match.methods == nil)
     #expect(route.match.headers == [])
+    guard case .checked(let authentication, _, _) = route.access else { throw Unexpected() }
+    #expect(authentication.issuers == [0])
+    #expect(authentication.claims == [])
+    #expect(authentication.places == [.header])
+    #expect(authentication.realm == nil)
     #expect(route.limits == RouteLimits(bodyBytesMax: 10_485_760, bodyTimeoutMs: 30_000))
     #expect(
       route.pathRules

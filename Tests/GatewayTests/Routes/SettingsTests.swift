@@ -29,9 +29,10 @@ struct SettingsTests {
         [
           { "name": "a", "address": "[::]:8443", "tls": {
             "certificates": [{ "chain": "/c", "key": "k" }, { "chain": "d", "key": "l" }],
-            "minVersion": "1.3" } },
+            "minVersion": "1.3", "clientAuth": "request", "clientCA": "ca.pem" } },
           { "address": "LOCALHOST.:0" },
-          { "address": "127.0.0.1:0" },
+          { "address": "127.0.0.1:0", "tls": { "certificates": [{ "chain": "c", "key": "k" }],
+            "clientAuth": "require", "clientCA": "/ca.pem" } },
           { "address": "127.0.0.1:0" },
         ]
         """
@@ -57,6 +58,9 @@ struct SettingsTests {
     #expect(configuration.listeners[0].address.description == "[::]:8443")
     #expect(configuration.listeners[0].tls?.certificates.map(\.chain.path) == ["/c", "d"])
     #expect(configuration.listeners[0].tls?.minVersion == .v1_3)
+    let clients = configuration.listeners.map { $0.tls?.clients }
+    #expect(clients.map { $0?.authority.path } == ["ca.pem", nil, "/ca.pem", nil])
+    #expect(clients.map { $0?.isRequired } == [false, nil, true, nil])
     let log = try #require(configuration.accessLog)
     guard case .file(let path) = log.output else { throw Unexpected() }
     #expect(path.path == "log/access.log")
@@ -221,7 +225,9 @@ struct SettingsTests {
           { "name": "one",
             "match": { "host": "*.Example.com.", "path": "/a%2fb/{id}/%7Ex/", "methods": ["GET", "PROPFIND"],
                        "headers": { "X-Version": "2" } },
-            "authenticate": { "issuers": "corp", "scope": ["a", "b"], "anyScope": "c", "realm": "r" },
+            "authenticate": { "issuers": "corp", "scope": ["a", "b"], "anyScope": "c", "realm": "r",
+              "claims": { "tenant": ["a", 1.50, true], "/a/b~1c": "x", "https://x.y/z": 2 },
+              "from": ["query:access_token", "header", "cookie:__Host-s"] },
             "admit": { "person": "reject", "system": "exchange", "unknown": "reject" },
             "exchange": { "with": "corp", "audience": ["x", "y"], "resource": "urn:r", "scope": "s" },
             "forward": { "to": "v", "host": "preserve", "timeout": "0s", "idleTimeout": "1s", "retries": 0, "via": false },
@@ -247,6 +253,10 @@ struct SettingsTests {
     #expect(authentication.scopes == ["a", "b"])
     #expect(authentication.anyScopes == ["c"])
     #expect(authentication.realm == "r")
+    let claims = authentication.claims
+    #expect(claims.map(\.claim.text) == ["tenant", "/a/b~1c", "https://x.y/z"])
+    #expect(claims.map(\.values) == [["a", "1.50", "true"], ["x"], ["2"]])
+    #expect(authentication.places == [.query("access_token"), .header, .cookie("__Host-s")])
     #expect(admission == .init(person: .reject, system: .admit, unknown: .reject))
     #expect(target == .init(audiences: ["x", "y"], resources: ["urn:r"], scopes: ["s"]))
     guard case .forward(let forward) = one.action else { throw Unexpected() }

@@ -21,7 +21,9 @@ private struct Row: CustomTestStringConvertible, Sendable {
       401, .code("invalid_token"), "issuer_unknown", "key_unknown", "algorithm_refused",
       "signature_invalid", "token_expired", "token_not_yet_valid", "audience_wrong",
       "type_refused", "claims_invalid", "binding_unverified", "subject_refused"),
-    rows(403, .none, "system_identity", "identity_unknown", "claim_refused", "exchange_denied"),
+    rows(
+      403, .none, "system_identity", "identity_unknown", "origin_refused", "claim_refused",
+      "exchange_denied"),
     rows(403, .code("insufficient_scope"), "scope_missing"),
     rows(502, .none, "exchange_misconfigured", "exchange_unverified", "upstream_failed"),
     rows(

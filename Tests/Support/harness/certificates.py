@@ -9,6 +9,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from .keys import b64u
+
 
 def _name(text):
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
@@ -24,14 +26,18 @@ def _alternative(name):
 class Certificate:
     """A key with its certificate chain, and the issuing authority if it has one."""
 
-    def __init__(self, names, issuer=None, authority=False, days=30, starts_days_ago=1, key=None):
+    def __init__(
+        self, names, issuer=None, authority=False, days=30, starts_days_ago=1, subject=None,
+        uses=None, key=None,
+    ):
+        """`subject` is an x509.Name, `uses` a list of ExtendedKeyUsageOIDs."""
         self.key = key or ec.generate_private_key(ec.SECP256R1())
         self.issuer = issuer
         start = datetime.datetime.now(datetime.timezone.utc)
         start -= datetime.timedelta(days=starts_days_ago)
         builder = (
             x509.CertificateBuilder()
-            .subject_name(_name(names[0]))
+            .subject_name(_name(names[0]) if subject is None else subject)
             .issuer_name(issuer.certificate.subject if issuer else _name(names[0]))
             .public_key(self.key.public_key())
             .serial_number(x509.random_serial_number())
@@ -43,6 +49,8 @@ class Certificate:
             builder = builder.add_extension(
                 x509.SubjectAlternativeName([_alternative(name) for name in names]), False
             )
+        if uses:
+            builder = builder.add_extension(x509.ExtendedKeyUsage(uses), True)
         signer = issuer.key if issuer else self.key
         self.certificate = builder.sign(signer, hashes.SHA256())
 
@@ -57,6 +65,11 @@ class Certificate:
         while above is not None and above.issuer is not None:
             chain, above = chain + above.pem, above.issuer
         return chain
+
+    @property
+    def thumbprint(self):
+        """SHA-256 of its DER in base64url, as `x5t#S256` has it."""
+        return b64u(self.certificate.fingerprint(hashes.SHA256()))
 
     @property
     def key_pem(self):
