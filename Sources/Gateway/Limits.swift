@@ -33,15 +33,15 @@ package enum Limits {
   /// wait: requests that a caller sent ahead, and bytes of a message. A fraction of a millisecond.
   static let requestsPerTurn = 16
   static let bytesPerTurn = 256 << 10
+  /// What is logged of a `User-Agent` and of a `jti`; the rest is cut. With heads of 32 KiB a flood
+  /// of long ones would push other callers' lines out of the queue.
+  static let loggedAgentBytesMax = 1_024
+  static let loggedTokenIDBytesMax = 256
   /// Connections accepted before those that are there have their turn.
   static let acceptsPerTurn = 64
   /// At the end the access log has so long to be written; with a collector that stands still the
   /// rest of it is lost.
   static let logEndMs: Int64 = 2_000
-  /// What is logged of a `User-Agent` and of a `jti`; the rest is cut. With heads of 32 KiB a flood
-  /// of long ones would push other callers' lines out of the queue.
-  static let loggedAgentBytesMax = 1_024
-  static let loggedTokenIDBytesMax = 256
   /// After EMFILE and the like no connection is accepted for so long.
   static let acceptPauseMs: Int64 = 100
   /// Buffers that were not needed for so long give their memory back.
