@@ -40,6 +40,10 @@ package enum Limits {
   /// wait: requests that a caller sent ahead, and bytes of a message. A fraction of a millisecond.
   static let requestsPerTurn = 16
   static let bytesPerTurn = 256 << 10
+  /// What is logged of a `User-Agent` and of a `jti`; the rest is cut. With heads of 32 KiB a flood
+  /// of long ones would push other callers' lines out of the queue.
+  static let loggedAgentBytesMax = 1_024
+  static let loggedTokenIDBytesMax = 256
   /// Connections accepted before those that are there have their turn.
   static let acceptsPerTurn = 64
   /// Access log lines that wait for the disk: four seconds of 10,000 lines of 400 bytes. A short

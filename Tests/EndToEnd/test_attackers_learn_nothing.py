@@ -71,6 +71,16 @@ def test_a_user_agent_cannot_forge_a_line(gateway, person, agent):
     assert record["path"] == f"/public/{person}" and record["status"] == 200
 
 
+def test_a_long_field_makes_no_long_line(world, gateway, person):
+    """A flood of such lines would push other callers' out of the log's queue."""
+    token = world.issuer.token(person, jti=f"{person} " + "j" * 5_000)
+    fields = [("User-Agent", f"{person} " + "\x85" * 20_000)]
+    assert world.ask(gateway, "GET", "/long", person, token=token, fields=fields).status == 200
+    (record,) = lines_of(gateway, person)
+    assert record["jti"].startswith(person) and record["user_agent"].startswith(person)
+    assert len(record["jti"]) <= 256 and len(record["user_agent"]) <= 1024
+
+
 @pytest.mark.parametrize(
     "method, target",
     [("'`|!#$%&*+.^_~", "/public/{}"), ("GET", "/public/{}\"',:[]<>^`|"), ("GET", "/{}%E2%80%A8"),

@@ -122,7 +122,7 @@ final class AccessLog {
       }
     }
     if head.byteCount > 0, let agent = head.first(.userAgent), key(.userAgent, "\"user_agent\":") {
-      string(agent.value)
+      string(agent.value.prefix(Limits.loggedAgentBytesMax))
     }
     if let route = record.route, key(.route, "\"route\":") { lines += route.nameJSON }
     if key(.status, "\"status\":") { JSONWriter.appendInteger(record.status, to: &lines) }

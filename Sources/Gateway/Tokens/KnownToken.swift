@@ -57,7 +57,10 @@ final class KnownToken {
     binding = verified.binding
     scopes = verified.scopes.map { UTF8Text($0.bytes.map { $0 }) }
     issuerNameJSON = Self.json(verified.issuerName)
-    jtiJSON = verified.tokenID.map { Self.json($0) } ?? []
+    jtiJSON =
+      verified.tokenID.map { tokenID in
+        Self.json(UTF8Text(Array(tokenID.bytes.prefix(Limits.loggedTokenIDBytesMax))))
+      } ?? []
     identityJSON = Self.json(verified.identity.kind.rawValue)
     identityRuleJSON = verified.identity.rule.map { Self.json($0) } ?? []
     claimsJSON = LoggedClaims.json(claims, of: verified, digester)

@@ -161,7 +161,8 @@ struct ForwarderTests {
     #expect(
       try caller.receive(through: "\r\n\r\n").text
         == "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n")
-    // Nobody asked for the 100.
+    // RFC 9110 §15.2: also the 100 that this caller did not ask for.
+    #expect(try caller.receive(through: "\r\n\r\n").text == "HTTP/1.1 100 Continue\r\n\r\n")
     #expect(try caller.receiveAnswer().content.text == "done")
     let old = try gateway.connect()
     try old.send("GET /a HTTP/1.0\r\n\r\n")
