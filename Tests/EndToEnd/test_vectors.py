@@ -39,7 +39,12 @@ def judged(world, tmp_path_factory):
             backend = free_port()
             changes = {} if kind == "protected" else {"authenticate": "none", "exchange": None}
             target = {"to": f"http://127.0.0.1:{backend}"}
-            routes = world.routes(world.route("/api/*", forward=target, **changes))
+            routes = [world.route("/api/*", forward=target, **changes)]
+            if kind == "protected":
+                # A route that has the queries and cookies of all others' requests written anew.
+                places = ["cookie:session", "query:access_token"]
+                routes.append(world.route("/places/*", authenticate={"from": places}))
+            routes = world.routes(*routes)
             gateway = closing.enter_context(world.gateway(routes))
             out = tmp_path_factory.mktemp(kind) / "results.jsonl"
             arguments = ["--port", gateway.port, "--backend-port", backend, "--prefix", "/api",
