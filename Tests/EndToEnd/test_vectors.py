@@ -99,9 +99,12 @@ def judged(world, tmp_path_factory):
             changes = {"authenticate": "none", "exchange": None} if kind == "public" else {}
             target = {"to": f"http://127.0.0.1:{backend}"}
             listener = world.tls_listener if "TLS" in kind else world.clear_listener
-            routes = world.routes(
-                world.route("/api/*", forward=target, **changes), listeners=[listener]
-            )
+            routes = [world.route("/api/*", forward=target, **changes)]
+            if kind == "protected":
+                # A route that has the queries and cookies of all others' requests written anew.
+                places = ["cookie:session", "query:access_token"]
+                routes.append(world.route("/places/*", authenticate={"from": places}))
+            routes = world.routes(*routes, listeners=[listener])
             gateway = closing.enter_context(world.gateway(routes))
             port = gateway.port
             if "TLS" in kind:
