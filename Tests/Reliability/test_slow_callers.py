@@ -80,7 +80,7 @@ class Others:
                 if connection is None:
                     port = self.gateway.ports["tls" if tls else "clear"]
                     connection = Connection(port, self.world.tls if tls else None)
-                answer = connection.request("POST", "/good", self.person, self.token, body=b"b" * 99)
+                answer = connection.request("POST", "/good", self.person, self.token, body=b"good")
                 if answer.status != 200:
                     self.failures.append(answer)
             except Exception as error:  # noqa: BLE001
@@ -136,7 +136,8 @@ ATTACKS = {
     # -l: how long it goes on unless it has no connection left, which is what it must come to.
     "slow heads": ("-H", "/fixed", ["-c", 4000, "-r", 1000, "-i", 2, "-x", 10, "-l", 60], 4 + 10),
     "slow content": (
-        "-B", "/open/x", ["-c", 4000, "-r", 1000, "-i", 3, "-x", 8, "-s", 65536, "-l", 120], 4 + 60),
+        "-B", "/open/x",
+        ["-c", 4000, "-r", 1000, "-i", 3, "-x", 8, "-s", 65536, "-l", 120], 4 + 60),
     "ranges": ("-R", "/open/file", ["-c", 1000, "-r", 500, "-l", 60, "-a", 5, "-b", 3000], 60),
     "slow reading": (
         "-X", "/open/file",
