@@ -20,15 +20,17 @@ package struct Pace {
 
   /// Judges the peer, once a stretch.
   ///
-  /// - Parameter byteCount: all that it has moved so far.
+  /// - Parameter byteCount: all that it has moved so far; asked for only when it is judged.
   package mutating func isTooSlow(
-    at byteCount: UInt64, stretchMs: Int64 = Self.stretchMs
+    at byteCount: @autoclosure () -> UInt64, stretchMs: Int64 = Self.stretchMs
   ) -> Bool {
     guard waitedMs >= stretchMs else { return false }
+    let count = byteCount()
+    let moved = count > countBefore ? count - countBefore : 0
     defer {
       waitedMs = 0
-      countBefore = byteCount
+      countBefore = count
     }
-    return (byteCount - countBefore) * 1_000 < UInt64(waitedMs) * Self.bytesPerSecondMin
+    return moved * 1_000 < UInt64(waitedMs) * Self.bytesPerSecondMin
   }
 }

@@ -53,6 +53,13 @@ package final class ServerConnection {
   /// Bytes read from and written to the caller so far (inside TLS).
   package private(set) var bytesRead: UInt64 = 0
   package private(set) var bytesWritten: UInt64 = 0
+  /// Of the bytes written those that the caller has taken from the kernel, about (over TLS the
+  /// kernel's are a few more): what is written and what is taken can be megabytes, and at a slow
+  /// reader minutes, apart. Costs a system call.
+  package var bytesTaken: UInt64 {
+    let outgoing = UInt64(stream.socket.outgoingCount)
+    return bytesWritten > outgoing ? bytesWritten - outgoing : 0
+  }
 
   /// The connection was broken off; nothing more can be done with it.
   package private(set) var isAborted = false

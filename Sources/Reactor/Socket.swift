@@ -134,6 +134,9 @@ package final class Socket {
     }
   }
 
+  /// Bytes that were written and that the peer has not taken yet; 0 where the kernel can't say.
+  package var outgoingCount: Int { max(0, Int(clinux_outgoing(raw))) }
+
   /// Tells whether an idle connection is still good: nothing came, and it has not ended.
   package func isQuiet() -> Bool {
     if hasPeerEnded { return false }

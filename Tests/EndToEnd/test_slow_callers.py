@@ -106,7 +106,8 @@ def test_empty_lines_in_front_of_a_head_buy_no_time(connection):
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"4", b"4\r\nab", b"4\r\nabcd", b"4;ext=", b"0\r\n", b"0\r\nX-Trailer: a", b"5\r\nabcde\r\n"],
+    [b"", b"4", b"4\r\nab", b"4\r\nabcd", b"4;ext=", b"0\r\n", b"0\r\nX-Trailer: a",
+     b"5\r\nabcde\r\n"],
     ids=["none", "size", "chunk", "chunk end", "extension", "last", "trailer", "between"],
 )  # fmt: skip
 def test_chunks_that_stop_are_told_and_closed(world, connection, person, content):

@@ -48,7 +48,8 @@ def gateway(world):
         yield gateway
     sink.close()
     print()
-    print(f"{'input':38}{'MB sent':>9}{'gateway s':>11}{'sender s':>10}{'ratio':>8}{'RSS/byte':>10}")
+    titles = ("input", "MB sent", "gateway s", "sender s", "ratio", "RSS/byte")
+    print("{:38}{:>9}{:>11}{:>10}{:>8}{:>10}".format(*titles))
     for row in table:
         print("{:38}{:9.1f}{:11.3f}{:10.3f}{:8.1f}{:10.4f}".format(*row))
 
@@ -207,7 +208,8 @@ INPUTS = {
     "a large upload": lambda w: (upload(chunked([b"x" * 65_536] * 800)), 1),
     "8 KB of trailers": lambda w: (
         upload(b"0\r\n" + b"a: b\r\n" * 63 + b"\r\n"), 500),
-    "forged, RS256": lambda w: (many(request(token=token_of(w, "RS256", claims(w), 256)), 3_000), 1),
+    "forged, RS256": lambda w: (
+        many(request(token=token_of(w, "RS256", claims(w), 256)), 3_000), 1),
     "forged, ES256": lambda w: (many(request(token=token_of(w, "ES256", claims(w), 64)), 2_000), 1),
     "forged, ES384": lambda w: (many(request(token=token_of(w, "ES384", claims(w), 96)), 300), 1),
     "forged, ES512": lambda w: (many(request(token=token_of(w, "ES512", claims(w), 132)), 300), 1),

@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -57,10 +58,15 @@ static inline int clinux_set_option(int fd, int level, int name, int value) {
 static inline int clinux_set_no_delay(int fd) {
   return clinux_set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
 }
-// Bytes written and not yet sent stay below this: else a slow reader has megabytes in the kernel,
-// and minutes go by between two looks at how fast it reads. Accepted sockets inherit it.
+// Bytes written and not yet sent stay below this: else a reader that stops has megabytes in the
+// kernel. Accepted sockets inherit it.
 static inline int clinux_set_unsent_max(int fd, int bytes) {
   return clinux_set_option(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, bytes);
+}
+// Bytes written that the peer has not acknowledged; -1 where the kernel does not say.
+static inline int clinux_outgoing(int fd) {
+  int count = 0;
+  return ioctl(fd, TIOCOUTQ, &count) == 0 ? count : -1;
 }
 static inline int clinux_set_keep_alive(int fd) {
   return clinux_set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1);

@@ -192,6 +192,8 @@ enum Forwarder {
     /// How fast content comes, and how fast the answer is taken.
     private var contentPace = Pace()
     private var answerPace: Pace
+    /// What the caller had taken when it was last looked at.
+    private var bytesTaken: UInt64 = 0
 
     /// Whether the connection to the server is ready for another request.
     var isReusable: Bool {
@@ -260,12 +262,25 @@ enum Forwarder {
       let untilMs = waitsForCaller ? min(endMs, beganMs + Limits.soughtAfterStretchMs) : endMs
       let isSignalled = await connection.waiter.wait(untilMs: untilMs)
       bytesInTurn = 0
-      if !isSignalled, loop.nowMs >= endMs { return timedOut() }
-      return waitsForCaller ? tooSlow(waitedMs: loop.nowMs - beganMs, isEvent: isSignalled) : nil
+      var hasMoved = isSignalled
+      if !isSignalled {
+        hasMoved = isWaitingForReader && hasReaderTaken()
+        if hasMoved { movedAtMs = loop.nowMs }
+        if loop.nowMs >= waitUntilMs() { return timedOut() }
+      }
+      return waitsForCaller ? tooSlow(waitedMs: loop.nowMs - beganMs, hasMoved: hasMoved) : nil
     }
 
     /// Whether it is the caller that does not take the answer.
     private var isWaitingForReader: Bool { answer != nil && !connection.outbound.isEmpty }
+
+    /// The kernel tells of room only when a good part of what it holds is gone: a caller that reads
+    /// slowly and steadily must not be taken for one that has stopped.
+    private mutating func hasReaderTaken() -> Bool {
+      let before = bytesTaken
+      bytesTaken = connection.bytesTaken
+      return bytesTaken > before
+    }
 
     /// Whether it is the caller's content that is waited for, and not the server.
     private var isWaitingForContent: Bool {
@@ -506,22 +521,20 @@ enum Forwarder {
     /// After 30 seconds content must have come, and the answer been taken, at 1 KiB a second
     /// (ROUTES.md, `bodyTimeout`): a caller that moves a byte a minute would stay for ever.
     ///
-    /// - Parameter isEvent: without one the longest pause decides, unless others wait.
-    private mutating func tooSlow(waitedMs: Int64, isEvent: Bool) -> Attempt? {
+    /// - Parameter hasMoved: in a pause it is the longest pause that decides, unless others wait.
+    private mutating func tooSlow(waitedMs: Int64, hasMoved: Bool) -> Attempt? {
       let isSoughtAfter = pool.isSoughtAfter
       let stretchMs = isSoughtAfter ? Limits.soughtAfterStretchMs : Pace.stretchMs
-      let isJudged = isEvent || isSoughtAfter
+      let isJudged = hasMoved || isSoughtAfter
       if answer == nil {
         contentPace.wait(waitedMs)
-        let byteCount = connection.content.byteCount
-        guard isJudged, contentPace.isTooSlow(at: byteCount, stretchMs: stretchMs) else {
-          return nil
-        }
+        let count = connection.content.byteCount
+        guard isJudged, contentPace.isTooSlow(at: count, stretchMs: stretchMs) else { return nil }
         return .refused(Refusal(.requestTimeout))
       }
       answerPace.wait(waitedMs)
-      let byteCount = connection.bytesWritten
-      guard isJudged, answerPace.isTooSlow(at: byteCount, stretchMs: stretchMs) else { return nil }
+      guard isJudged, answerPace.isTooSlow(at: connection.bytesTaken, stretchMs: stretchMs)
+      else { return nil }
       return .aborted(.client, .requestTimeout)
     }
   }
