@@ -66,7 +66,7 @@ struct RESPCase: Sendable, CustomTestStringConvertible {
     // More than is taken.
     .init("$33\r\n", .bulkTooLong),
     .init("$9223372036854775807\r\n", .bulkTooLong),
-    .init("+" + String(repeating: "a", count: 41), .lineTooLong),
+    .init("+" + String(repeating: "a", count: 42), .lineTooLong),
     .init("*9\r\n", .tooManyElements),
     .init("*2\r\n*7\r\n", .tooManyElements),
     .init("*1\r\n*1\r\n*1\r\n*1\r\n", .tooDeep),
