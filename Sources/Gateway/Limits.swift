@@ -14,6 +14,13 @@ package enum Limits {
   static let discoveryBytesMax = 256 << 10
   /// A token service's answer; tokens above that are not sent in a header field.
   static let tokenAnswerBytesMax = 256 << 10
+  /// A sealed entry of the shared cache: a token service's largest token, and what seals it.
+  static let sharedEntryBytesMax = tokenAnswerBytesMax + (1 << 10)
+  /// Another gateway's exchange under way is looked after so often: at first, and at last.
+  static let sharedLookFirstMs: Int64 = 5
+  static let sharedLookEveryMs: Int64 = 40
+  /// A lock outlives the exchange that it is for by so much: long enough to put the token away.
+  static let sharedLockMarginMs: Int64 = 1_000
   /// A token in a request; also bounded by `limits.headers`.
   static let tokenBytesMax = 16 << 10
   /// Calls to issuers and token services: a connection is tried for so long, kept idle for so

@@ -6,7 +6,7 @@ struct AccessRecord {
   enum Authentication { case none, verified, cached }
 
   enum Exchange {
-    case none, hit, miss, joined, denied, failed
+    case none, hit, miss, joined, shared, denied, failed
 
     var word: StaticString {
       switch self {
@@ -14,6 +14,7 @@ struct AccessRecord {
       case .hit: "hit"
       case .miss: "miss"
       case .joined: "joined"
+      case .shared: "shared"
       case .denied: "denied"
       case .failed: "failed"
       }

@@ -15,6 +15,7 @@ final class Engine {
   let authenticator: Authenticator
   let exchanger: Exchanger
   let exchanges: TokenExchanges
+  let sharedCache: SharedCacheLink?
   let keyKeeper: KeyKeeper
   let log: AccessLog?
   let connectionLimits: ServerConnection.Limits
@@ -56,8 +57,13 @@ final class Engine {
     authenticator = Authenticator(
       shared.tokens, tokens: WorkerTokens(), digester: digester,
       claims: configuration.accessLog?.claims ?? [])
+    let (resolver, buffers) = (shared.resolver, buffers)
+    sharedCache = shared.tokens.cache.map {
+      SharedCacheLink($0, resolver: resolver, buffers: buffers, loop: loop, workers: workers)
+    }
     exchanges = TokenExchanges(
-      shared.tokens, worker: worker, clients: clients, digester: digester, loop: loop)
+      shared.tokens, worker: worker, clients: clients, cache: sharedCache, digester: digester,
+      loop: loop)
     exchanger = Exchanger(exchanges)
     router = Router(builder.routes(upstreams, targets: exchanges))
     log = shared.logWriter.flatMap { writer in

@@ -9,6 +9,7 @@ struct TLSMaterial {
   private(set) var upstreams: [TLSClientContext?] = []
   private(set) var issuers: [TLSClientContext?] = []
   private(set) var exchanges: [TLSClientContext?] = []
+  private(set) var sharedCache: TLSClientContext?
   private(set) var problems: [PlacedProblem] = []
   private(set) var warnings: [PlacedProblem] = []
 
@@ -30,6 +31,9 @@ struct TLSMaterial {
     }
     material.issuers = configuration.issuers.map { material.client($0.ca) }
     material.exchanges = configuration.exchanges.map { material.client($0.ca) }
+    if let cache = configuration.sharedCache, cache.url.isSecure {
+      material.sharedCache = material.client(cache.ca)
+    }
     return material
   }
 

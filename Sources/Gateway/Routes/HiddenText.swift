@@ -73,7 +73,7 @@ enum HiddenText {
   private static func isSecret(_ name: UTF8Text) -> Bool {
     let name = name.string.lowercased().filter { $0.isLetter }
     let words = ["secret", "passw", "actortoken", "assertion", "credential"]
-    return words.contains { name.contains($0) }
+    return name == "keys" || words.contains { name.contains($0) }
       && !["actortokentype", "assertionaudience", "clientcredentials"].contains(name)
       || Spelling.nearest(to: name, among: ["secret", "password", "actortoken"]) != nil
   }

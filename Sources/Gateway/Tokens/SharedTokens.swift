@@ -12,6 +12,8 @@ final class SharedTokens: Sendable {
   let needsDiscovery: [Bool]
   let verified: VerifiedTokenCache
   let exchanges: [SharedExchange]
+  /// Where the routes file has one.
+  let cache: SharedCache?
   let report: @Sendable (String) -> Void
   private let indexes: [UTF8Text: Int]
   private let reported = Mutex<[String: Int64]>([:])
@@ -43,6 +45,11 @@ final class SharedTokens: Sendable {
     verified = VerifiedTokenCache(bytesMax: Self.verifiedBytesMax)
     exchanges = configuration.exchanges.enumerated().map { index, settings in
       SharedExchange(settings, context: material.exchanges[index])
+    }
+    if let settings = configuration.sharedCache {
+      cache = try SharedCache(settings, context: material.sharedCache, report: report)
+    } else {
+      cache = nil
     }
     self.report = report
   }

@@ -4,14 +4,15 @@ import OAuth
 import Reactor
 import Wire
 
-/// Obtains tokens for services: from what this worker knows, from what all workers know, or from
-/// the token service (RFC 8693).
+/// Obtains tokens for services: from what this worker knows, from what all workers know, from what
+/// other gateways know, or from the token service (RFC 8693).
 ///
 /// Concurrent misses for one key wait for one call, which belongs to none of them.
 final class TokenExchanges {
   private let shared: SharedTokens
   private let worker: Worker
   private let clients: HTTPClients
+  private let cache: SharedCacheLink?
   private let digester: Digester
   private let loop: EventLoop
   private var targets: [(shared: SharedTarget, audienceJSON: [UInt8])] = []
@@ -23,12 +24,13 @@ final class TokenExchanges {
   }
 
   init(
-    _ shared: SharedTokens, worker: Worker, clients: HTTPClients, digester: Digester,
-    loop: EventLoop
+    _ shared: SharedTokens, worker: Worker, clients: HTTPClients, cache: SharedCacheLink?,
+    digester: Digester, loop: EventLoop
   ) {
     self.shared = shared
     self.worker = worker
     self.clients = clients
+    self.cache = cache
     self.digester = digester
     self.loop = loop
   }
@@ -82,7 +84,9 @@ final class TokenExchanges {
       loop.spawn { await worker.perform(flight) }
     }
     switch try await outcome(of: flight, request) {
-    case .issued(let issued): return keep(issued, for: caller, index, nowMs: Clock.wallMs())
+    case .issued(let issued):
+      if issued.sharedUntilMs != nil { request.record.exchange = .shared }
+      return keep(issued, for: caller, index, nowMs: Clock.wallMs())
     case .refused(let refusal):
       request.record.exchange = refusal.isRemembered ? .denied : .failed
       throw Refusal(refusal)
@@ -119,7 +123,11 @@ final class TokenExchanges {
 
   /// Makes a flight's call; runs as a task of its own.
   func perform(_ flight: ExchangeFlight) async {
-    let outcome = await call(flight)
+    let sought = await seek(flight)
+    let outcome: ExchangeFlight.Outcome
+    if case .found(let token) = sought { outcome = .issued(token) } else {
+      outcome = await call(flight)
+    }
     let cache = flight.target.exchange.cache
     let nowMs = Clock.wallMs()
     let endsAtMs = flight.subject.expiresAtMs
@@ -130,7 +138,40 @@ final class TokenExchanges {
       cache.insert(flight.key, refusal, subjectEndsAtMs: endsAtMs, nowMs: nowMs)
     }
     flight.target.exchange.flights.end(flight, outcome)
+    settle(sought, flight, outcome, nowMs: nowMs)
   }
+
+  /// Looks among what other gateways have had.
+  private func seek(_ flight: ExchangeFlight) async -> SharedCacheLink.Sought {
+    let settings = flight.target.exchange.settings
+    guard let cache, settings.cache.sizeBytes > 0, settings.cache.maxLifeMs > 0 else {
+      return .missing
+    }
+    return await cache.seek(
+      flight.key, waiter: Waiter(on: loop), waitMs: settings.timeoutMs)
+  }
+
+  /// Lets other gateways have what came of it.
+  private func settle(
+    _ sought: SharedCacheLink.Sought, _ flight: ExchangeFlight, _ outcome: ExchangeFlight.Outcome,
+    nowMs: Int64
+  ) {
+    guard let cache else { return }
+    let settings = flight.target.exchange.settings.cache
+    switch outcome {
+    case .issued(let issued):
+      let keptUntilMs =
+        settings.sizeBytes > 0
+        ? issued.keptUntilMs(
+          nowMs: nowMs, subjectEndsAtMs: flight.subject.expiresAtMs, settings) : nil
+      cache.settle(sought, flight.key, issued: issued, keptUntilMs: keptUntilMs, nowMs: nowMs)
+    case .refused:
+      cache.settle(sought, flight.key, issued: nil, keptUntilMs: nil, nowMs: nowMs)
+    }
+  }
+
+  /// Takes a token away for all gateways: a service has refused it.
+  func removeShared(_ key: SHA256Digest) { cache?.remove(key) }
 
   private func call(_ flight: ExchangeFlight) async -> ExchangeFlight.Outcome {
     let exchange = flight.target.exchange
