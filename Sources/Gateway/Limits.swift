@@ -19,8 +19,10 @@ package enum Limits {
   /// Another gateway's exchange under way is looked after so often: at first, and at last.
   static let sharedLookFirstMs: Int64 = 5
   static let sharedLookEveryMs: Int64 = 40
-  /// A lock outlives the exchange that it is for by so much: long enough to put the token away.
-  static let sharedLockMarginMs: Int64 = 1_000
+  /// A lock in the shared cache ends by itself after so long, and is renewed so often while the
+  /// exchange goes on: that of a gateway that died holds nobody up for longer.
+  static let sharedLockMs: Int64 = 600
+  static let sharedLockRenewEveryMs: Int64 = 200
   /// A token in a request; also bounded by `limits.headers`.
   static let tokenBytesMax = 16 << 10
   /// Calls to issuers and token services: a connection is tried for so long, kept idle for so

@@ -72,7 +72,10 @@ actor Worker {
     if let probes = plan.probes { loop.spawn { await self.accept(at: probes, .probes) } }
     for index in 0..<engine.poolCount { loop.spawn { await self.keepPool(index) } }
     if engine.log != nil { loop.spawn { await self.flushLog() } }
-    if engine.sharedCache != nil { loop.spawn { await self.keepSharedCache() } }
+    if engine.sharedCache != nil {
+      loop.spawn { await self.keepSharedCache() }
+      loop.spawn { await self.keepSharedLocks() }
+    }
     loop.spawn { await self.trimBuffers() }
     if index == 0 {
       for issuer in shared.tokens.issuers.indices { loop.spawn { await self.keepKeys(issuer) } }
@@ -86,6 +89,8 @@ actor Worker {
   private func flushLog() async { await engine?.log?.flushRegularly() }
 
   private func keepSharedCache() async { await engine?.sharedCache?.run() }
+
+  private func keepSharedLocks() async { await engine?.sharedCache?.keepLocks() }
 
   private func keepKeys(_ issuer: Int) async { await engine?.keyKeeper.keep(issuer) }
 

@@ -7,7 +7,8 @@ extension SharedCacheSettings {
     let url = object.required(
       "url", .redisURL, "where Redis is, such as \"rediss://redis.example.com:6379\"")
     let username = object.optional("username", .text, "of an ACL user; null: the default one")
-    let password = object.optional("password", .secret, "{\"env\": \"NAME\"} or {\"file\": \"path\"}")
+    let password = object.optional(
+      "password", .secret, "{\"env\": \"NAME\"} or {\"file\": \"path\"}")
     let ca = object.optional("tls", .certificateAuthority, "for rediss://").flatMap(\.self)
     let timeoutMs = object.optional(
       "timeout", .duration(1...10 * Milliseconds.second), default: 50,

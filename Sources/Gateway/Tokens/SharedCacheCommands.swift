@@ -40,9 +40,22 @@ struct SharedCacheCommands {
     return 1
     """.utf8)
 
+  private static let renewScript = Array(
+    """
+    for i = #KEYS / 2 + 1, #KEYS do
+      if redis.call('GET', KEYS[i]) == ARGV[1] then redis.call('PEXPIRE', KEYS[i], ARGV[2]) end
+    end
+    return 1
+    """.utf8)
+
   /// The entry; else 0 where another gateway has the lock, else 1. With `lock` it is taken then.
   func look(lock: [UInt8] = [], lockMs: Int64 = 0) -> [[UInt8]] {
     script(Self.lookScript, [lock, number(lockMs)])
+  }
+
+  /// Lets the lock last for so long from now, if it still is this one.
+  func renew(lock: [UInt8], lifeMs: Int64) -> [[UInt8]] {
+    script(Self.renewScript, [lock, number(lifeMs)])
   }
 
   /// Puts an entry and lets go of the lock, if it still is this one.

@@ -10,12 +10,14 @@ import Wire
 /// Gateways that miss one token together make one exchange between them: who looks first and finds
 /// neither token nor lock takes the lock, in one step, and the others look again now and then until
 /// the token is there. When the lock vanishes without one (the exchange was refused, or its gateway
-/// died and the lock ended) or has stood for longer than an exchange may take, each exchanges for
-/// itself, as without the cache. Refusals are never shared.
+/// died and no longer renews the lock) or has stood for longer than an exchange may take, each
+/// exchanges for itself, as without the cache. Refusals are never shared.
 ///
 /// A request waits for the server itself `timeout` at most in all: for its first look, and, should
 /// the server slow down then, for the last one in what that has left. The time in which another
-/// gateway's exchange is under way is not the server's. What is put away is not waited for.
+/// gateway's exchange is under way is not the server's. What is put away is not waited for. A lock
+/// whose taker never learnt of it, because the reply came too late, ends after `timeout` too: until
+/// it is confirmed it lasts no longer.
 final class SharedCacheLink {
   enum Sought {
     case found(IssuedToken)
@@ -28,12 +30,21 @@ final class SharedCacheLink {
   private let shared: SharedCache
   private let client: RedisClient
   private let loop: EventLoop
+  /// Locks of exchanges under way.
+  private var held: [SHA256Digest: Held] = [:]
+  private let lockKeeper: Waiter
+
+  private struct Held {
+    let commands: SharedCacheCommands
+    let lock: [UInt8]
+  }
 
   init(
     _ shared: SharedCache, resolver: Resolver, buffers: BufferPool, loop: EventLoop, workers: Int
   ) {
     self.shared = shared
     self.loop = loop
+    lockKeeper = Waiter(on: loop)
     let settings = shared.settings
     var isConnected = false
     client = RedisClient(
@@ -59,6 +70,30 @@ final class SharedCacheLink {
   /// Keeps the connection, for ever.
   func run() async { await client.run() }
 
+  /// Renews the locks of exchanges under way, for ever.
+  func keepLocks() async {
+    while true {
+      if held.isEmpty {
+        _ = await lockKeeper.wait()
+        continue
+      }
+      let againMs = loop.nowMs + Limits.sharedLockRenewEveryMs
+      while await lockKeeper.wait(untilMs: againMs) {}
+      for held in held.values { renew(held) }
+    }
+  }
+
+  private func renew(_ held: Held) {
+    _ = client.send(held.commands.renew(lock: held.lock, lifeMs: Limits.sharedLockMs))
+  }
+
+  private func hold(_ key: SHA256Digest, _ commands: SharedCacheCommands, lock: [UInt8]) {
+    if held.isEmpty { lockKeeper.signal() }
+    let taken = Held(commands: commands, lock: lock)
+    held[key] = taken
+    renew(taken)
+  }
+
   /// Looks for a token before it is exchanged.
   ///
   /// - Parameter waitMs: for how long another gateway's exchange may be waited for.
@@ -82,12 +117,12 @@ final class SharedCacheLink {
     _ waitMs: Int64
   ) async -> Sought {
     let beganMs = loop.nowMs
-    // It ends by itself when this gateway dies.
-    let lockMs = waitMs + Limits.sharedLockMarginMs
     let timeoutMs = shared.settings.timeoutMs
+    let lockMs = min(timeoutMs, Limits.sharedLockMs)
     var answer = await ask(commands.look(lock: lock, lockMs: lockMs), waiter, timeoutMs)
     if case .nothing(let isOurs) = answer, isOurs {
       shared.numbers.misses.count()
+      hold(key, commands, lock: lock)
       return .ours(lock: lock)
     }
     let spentMs = loop.nowMs - beganMs
@@ -129,7 +164,9 @@ final class SharedCacheLink {
     let lock: [UInt8]?
     switch sought {
     case .found: return
-    case .ours(let ours): lock = ours
+    case .ours(let ours):
+      lock = ours
+      held[key] = nil
     case .missing: lock = nil
     }
     do throws(CryptoFault) {
@@ -152,7 +189,9 @@ final class SharedCacheLink {
   func remove(_ key: SHA256Digest) {
     guard client.isReady else { return }
     do throws(CryptoFault) {
-      if client.send(try SharedCacheCommands(shared.seal, key).remove()) { shared.numbers.removed.count() }
+      if client.send(try SharedCacheCommands(shared.seal, key).remove()) {
+        shared.numbers.removed.count()
+      }
     } catch {
       // As if the server could not be reached: what is there ends at its time.
     }

@@ -125,7 +125,9 @@ final class TokenExchanges {
   func perform(_ flight: ExchangeFlight) async {
     let sought = await seek(flight)
     let outcome: ExchangeFlight.Outcome
-    if case .found(let token) = sought { outcome = .issued(token) } else {
+    if case .found(let token) = sought {
+      outcome = .issued(token)
+    } else {
       outcome = await call(flight)
     }
     let cache = flight.target.exchange.cache

@@ -160,6 +160,7 @@ struct RESPParserTests {
 
   @Test func `writes commands that need no quoting`() {
     let written = RESPCommand.write([Array("SET".utf8), Array("a\r\nb".utf8), []])
-    #expect(String(decoding: written, as: UTF8.self) == "*3\r\n$3\r\nSET\r\n$4\r\na\r\nb\r\n$0\r\n\r\n")
+    let expected = "*3\r\n$3\r\nSET\r\n$4\r\na\r\nb\r\n$0\r\n\r\n"
+    #expect(String(decoding: written, as: UTF8.self) == expected)
   }
 }
