@@ -3,11 +3,13 @@
 import base64
 import contextlib
 import os
+import re
 import signal
 import threading
 
 import pytest
 from harness.certificates import Certificate
+from harness.program import ROOT
 from harness.redis import FakeRedis, RedisServer
 from harness.waiting import free_port, until
 
@@ -392,6 +394,25 @@ def test_a_password_and_a_database(world, tmp_path, person):
             until(lambda: b"db3:keys=1" in redis.ask("INFO", "keyspace"), "an entry")
             with sharing(world, redis.url + "/3", **password, username="default") as two:
                 assert bearer(world, two, person, token) == first
+    finally:
+        redis.end()
+
+
+def test_a_user_needs_no_more_than_the_reference_says(world, tmp_path, person):
+    text = " ".join((ROOT / "examples/reference/README.md").read_text().split())
+    [rights] = re.findall(r"user of its own needs `([^`]*)`", text)
+    user = f"user tollgate on >{PASSWORD} {rights}"
+    redis = RedisServer(tmp_path / "redis", lines=[user])
+    try:
+        more = {"username": "tollgate", "password": {"env": "REDIS_PASSWORD"}}
+        token = world.issuer.token(person)
+        with sharing(world, redis.url, **more) as one, sharing(world, redis.url, **more) as two:
+            first = bearer(world, one, person, token)
+            stored(redis, 1)
+            assert bearer(world, two, person, token) == first
+            assert "NOPERM" not in told(one) + told(two)
+        assert b"rejected_calls=0" in redis.ask("INFO", "commandstats")
+        assert not redis.ask("ACL", "LOG")
     finally:
         redis.end()
 

@@ -27,8 +27,8 @@ extension SharedCacheSettings {
       object.setting.reading.warn(
         place,
         password == nil
-          ? "tokens travel sealed, but whoever is on the way can drop and delay them; rediss:// is safe"
-          : "the password travels in the clear; rediss:// keeps it from whoever is on the way")
+          ? "tokens travel sealed, but whoever is on the way can drop and delay them: rediss://"
+          : "the password travels in the clear: rediss:// keeps it from whoever is on the way")
     }
     return SharedCacheSettings(
       url: url, username: username, password: password, ca: ca, timeoutMs: timeoutMs, keys: keys)

@@ -135,7 +135,8 @@ extension RedisErrorCode {
     case "NOAUTH": "it wants a password: sharedCache.password"
     case "WRONGPASS": "it refuses sharedCache.username and password"
     case "NOPERM":
-      "the user may not do what is needed: +ping +select +eval +get +set +del +exists +pexpire ~tollgate:*"
+      "the user may not do what is needed: +ping +select +eval +get +set +del +exists +pexpire "
+        + "~tollgate:*"
     case "WRONGTYPE": "somebody else uses names that begin with \"tollgate:\""
     case "MISCONF", "NOREPLICAS": "it takes no entries in this state; see its own log"
     case "MASTERDOWN": "a replica without its primary; sharedCache.url must name the primary"
