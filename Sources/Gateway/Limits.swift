@@ -17,6 +17,15 @@ package enum Limits {
   /// A token that the service behind refuses (401) is had anew only where it is older than this: a
   /// service that refuses fresh ones too must not be able to have one exchanged a request.
   static let refusedTokenAgeMsMin: Int64 = 10_000
+  /// A sealed entry of the shared cache: a token service's largest token, and what seals it.
+  static let sharedEntryBytesMax = tokenAnswerBytesMax + (1 << 10)
+  /// Another gateway's exchange under way is looked after so often: at first, and at last.
+  static let sharedLookFirstMs: Int64 = 5
+  static let sharedLookEveryMs: Int64 = 40
+  /// A lock in the shared cache ends by itself after so long, and is renewed so often while the
+  /// exchange goes on: that of a gateway that died holds nobody up for longer.
+  static let sharedLockMs: Int64 = 600
+  static let sharedLockRenewEveryMs: Int64 = 200
   /// A token in a request; also bounded by `limits.headers`.
   static let tokenBytesMax = 16 << 10
   /// Calls to issuers and token services: a connection is tried for so long, kept idle for so

@@ -357,7 +357,6 @@ def test_what_is_not_built_yet_is_refused_and_never_ignored(world, check):
     later = {
         "include": ["x/*.json"],
         "tracing": {"endpoint": "http://127.0.0.1:4318"},
-        "sharedCache": {"url": "redis://127.0.0.1:6379"},
     }
     for key, value in later.items():
         run = check(base(world) | {key: value})

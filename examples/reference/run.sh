@@ -16,4 +16,7 @@ fi
 if [ ! -e partner.jwks.json ]; then
   echo '{ "keys": [] }' >partner.jwks.json
 fi
+if [ ! -e cache.key ]; then
+  openssl rand -base64 32 >cache.key
+fi
 exec "$TOLLGATE" check routes.json

@@ -8,6 +8,8 @@ struct AccessRecord {
   /// How a request came by the token for its service.
   enum Exchange: Int, CaseIterable {
     case none, hit, miss, joined
+    /// Had from what another gateway put into the shared cache.
+    case shared
     /// A hit that had the token issued anew behind it.
     case refreshed
     case denied, failed
@@ -19,6 +21,7 @@ struct AccessRecord {
       case .miss: "miss"
       case .joined: "joined"
       case .refreshed: "refreshed"
+      case .shared: "shared"
       case .denied: "denied"
       case .failed: "failed"
       }

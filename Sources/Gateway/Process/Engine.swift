@@ -19,6 +19,7 @@ final class Engine {
   let authenticator: Authenticator
   let exchanger: Exchanger
   let exchanges: TokenExchanges
+  let sharedCache: SharedCacheLink?
   let keyKeeper: KeyKeeper
   let log: AccessLog?
   let connectionLimits: ServerConnection.Limits
@@ -66,8 +67,13 @@ final class Engine {
     authenticator = Authenticator(
       shared.tokens, tokens: WorkerTokens(), digester: digester,
       claims: configuration.accessLog?.claims ?? [])
+    let (resolver, buffers) = (shared.process.resolver, buffers)
+    sharedCache = shared.tokens.cache.map {
+      SharedCacheLink($0, resolver: resolver, buffers: buffers, loop: loop, workers: workers)
+    }
     exchanges = TokenExchanges(
-      shared.tokens, worker: worker, index: index, clients: clients, digester: digester,
+      shared.tokens, worker: worker, index: index, clients: clients, cache: sharedCache,
+      digester: digester,
       loop: loop)
     exchanger = Exchanger(exchanges)
     router = Router(builder.routes(upstreams, targets: exchanges))
@@ -86,6 +92,7 @@ final class Engine {
   func retire(for next: Engine) {
     keyKeeper.end()
     clients.close()
+    sharedCache?.end()
     log?.retire()
     let kept = next.pools
     for pool in pools where !kept.contains(where: { $0 === pool }) { pool.close() }

@@ -10,6 +10,7 @@ struct TLSMaterial {
   private(set) var upstreams: [Client] = []
   private(set) var issuers: [TLSClientContext?] = []
   private(set) var exchanges: [TLSClientContext?] = []
+  private(set) var sharedCache: TLSClientContext?
   private(set) var problems: [PlacedProblem] = []
   private(set) var warnings: [PlacedProblem] = []
 
@@ -50,6 +51,9 @@ struct TLSMaterial {
     }
     material.issuers = configuration.issuers.map { material.client($0.ca) }
     material.exchanges = configuration.exchanges.map { material.client($0.ca) }
+    if let cache = configuration.sharedCache, cache.url.isSecure {
+      material.sharedCache = material.client(cache.ca)
+    }
     return material
   }
 

@@ -88,6 +88,10 @@ actor Worker {
       loop.spawn { await self.keepPool(index, of: plan.shared) }
     }
     if engine.log != nil { loop.spawn { await self.flushLog(of: plan.shared) } }
+    if engine.sharedCache != nil {
+      loop.spawn { await self.keepSharedCache(of: plan.shared) }
+      loop.spawn { await self.keepSharedLocks(of: plan.shared) }
+    }
     if index == 0 {
       for issuer in plan.shared.tokens.issuers.indices {
         loop.spawn { await self.keepKeys(issuer, of: plan.shared) }
@@ -122,6 +126,14 @@ actor Worker {
 
   private func keepKeys(_ issuer: Int, of shared: SharedState) async {
     await engine(of: shared)?.keyKeeper.keep(issuer)
+  }
+
+  private func keepSharedCache(of shared: SharedState) async {
+    await engine(of: shared)?.sharedCache?.run()
+  }
+
+  private func keepSharedLocks(of shared: SharedState) async {
+    await engine(of: shared)?.sharedCache?.keepLocks()
   }
 
   private func trimBuffers() async {

@@ -20,6 +20,8 @@ package struct Configuration: Sendable {
   package let accessLog: AccessLogSettings?
   /// nil: off.
   package let admin: AdminSettings?
+  /// nil: none.
+  package let sharedCache: SharedCacheSettings?
   /// What the configuration's digest is taken over: the file's content without its comments,
   /// layout and secrets.
   package let digestInput: [UInt8]

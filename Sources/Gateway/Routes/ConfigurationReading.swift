@@ -47,7 +47,8 @@ extension Configuration {
       AdminSettings.read(&$0)
     }
     object.later("tracing", "spans")
-    object.later("sharedCache", "tokens kept in Redis")
+    let sharedCache = object.optional(
+      "sharedCache", .object(SharedCacheSettings.read), "tokens kept in Redis")
 
     refuseSameIssuer(object.find("issuers"))
     refuseSameAddress(listeners ?? [], admin?.settings, object.find("listeners"), setting.reading)
@@ -62,7 +63,7 @@ extension Configuration {
       limits: limits, shutdown: shutdown, issuers: issuers, exchanges: exchanges,
       upstreams: upstreams + urlUpstreams.upstreams, routes: routes,
       accessLog: accessLog.settings, admin: admin.settings,
-      digestInput: CanonicalJSON.bytes(of: setting.node, hiding: hidden))
+      sharedCache: sharedCache, digestInput: CanonicalJSON.bytes(of: setting.node, hiding: hidden))
   }
 
   private static func listenerNames(_ setting: Setting?) -> [UTF8Text?] {

@@ -44,21 +44,27 @@ enum HiddenText {
     return start..<min(index, bytes.count)
   }
 
+  /// - Parameter isShared: inside `sharedCache`, where what looks like `keys` is meant so.
   private static func collect(
-    _ node: JSONNode, isSecret: Bool, into ranges: inout [Range<Int>]
+    _ node: JSONNode, isSecret: Bool, isShared: Bool = false, into ranges: inout [Range<Int>]
   ) {
     switch node.value {
     case .null, .bool: break
     case .number: if isSecret { ranges.append(node.range) }
     case .string(let text): if isSecret || hasUserinfo(text) { ranges.append(node.range) }
     case .array(let nodes):
-      for node in nodes { collect(node, isSecret: isSecret, into: &ranges) }
+      for node in nodes {
+        collect(node, isSecret: isSecret, isShared: isShared, into: &ranges)
+      }
     case .object(let members):
       for member in members {
         // Where a secret is kept is no secret.
         let isPlace = member.name == "env" || member.name == "file"
+        let isKey =
+          isShared && Spelling.nearest(to: member.name.string, among: ["keys"]) != nil
         collect(
-          member.node, isSecret: isSecret && !isPlace || Self.isSecret(member.name), into: &ranges)
+          member.node, isSecret: isSecret && !isPlace || isKey || Self.isSecret(member.name),
+          isShared: isShared || member.name == "sharedCache", into: &ranges)
       }
     }
   }
@@ -73,8 +79,9 @@ enum HiddenText {
   private static func isSecret(_ name: UTF8Text) -> Bool {
     let name = name.string.lowercased().filter { $0.isLetter }
     let words = ["secret", "passw", "actortoken", "assertion", "credential"]
-    return words.contains { name.contains($0) }
-      && !["actortokentype", "assertionaudience", "clientcredentials"].contains(name)
+    return name == "keys"
+      || words.contains { name.contains($0) }
+        && !["actortokentype", "assertionaudience", "clientcredentials"].contains(name)
       || Spelling.nearest(to: name, among: ["secret", "password", "actortoken"]) != nil
   }
 }

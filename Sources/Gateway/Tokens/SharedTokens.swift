@@ -12,6 +12,8 @@ final class SharedTokens: Sendable {
   let needsDiscovery: [Bool]
   let verified: VerifiedTokenCache
   let exchanges: [SharedExchange]
+  /// Where the routes file has one.
+  let cache: SharedCache?
   let report: @Sendable (String) -> Void
   private let indexes: [UTF8Text: Int]
   private let reported = Mutex<[String: Int64]>([:])
@@ -55,6 +57,11 @@ final class SharedTokens: Sendable {
       return SharedExchange(
         settings, context: material.exchanges[index], issuer: issuer,
         after: former?.exchanges.first { $0.settings.name == settings.name })
+    }
+    if let settings = configuration.sharedCache {
+      cache = try SharedCache(settings, context: material.sharedCache, report: report)
+    } else {
+      cache = nil
     }
     self.report = report
   }

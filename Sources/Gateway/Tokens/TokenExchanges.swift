@@ -4,8 +4,8 @@ import OAuth
 import Reactor
 import Wire
 
-/// Obtains tokens for services: from what this worker knows, from what all workers know, or from
-/// the token service (RFC 8693).
+/// Obtains tokens for services: from what this worker knows, from what all workers know, from what
+/// other gateways know, or from the token service (RFC 8693).
 ///
 /// Concurrent misses for one key wait for one call, which belongs to none of them.
 final class TokenExchanges {
@@ -13,6 +13,7 @@ final class TokenExchanges {
   private let worker: Worker
   private let workerIndex: Int
   private let clients: HTTPClients
+  private let cache: SharedCacheLink?
   private let digester: Digester
   private let loop: EventLoop
   private var targets: [(shared: SharedTarget, audienceJSON: [UInt8], tally: ExchangeTally)] = []
@@ -25,12 +26,14 @@ final class TokenExchanges {
 
   init(
     _ shared: SharedTokens, worker: Worker, index workerIndex: Int, clients: HTTPClients,
+    cache: SharedCacheLink?,
     digester: Digester, loop: EventLoop
   ) {
     self.shared = shared
     self.workerIndex = workerIndex
     self.worker = worker
     self.clients = clients
+    self.cache = cache
     self.digester = digester
     self.loop = loop
   }
@@ -78,7 +81,8 @@ final class TokenExchanges {
     do throws(Refusal) {
       switch try await outcome(of: flight, request) {
       case .issued(let issued, let kept):
-        note(isNew ? .miss : .joined, target: index, request)
+        let how: AccessRecord.Exchange = isNew ? .miss : .joined
+        note(issued.sharedUntilMs != nil ? .shared : how, target: index, request)
         return keep(issued, kept, for: caller, index)
       case .refused(let refusal):
         note(refusal.isRemembered ? .denied : .failed, target: index, request)
@@ -94,8 +98,9 @@ final class TokenExchanges {
   /// in what all share. Other workers' copies go when the service refuses them there.
   func forget(_ held: HeldToken, of caller: Caller, target index: Int) {
     caller.token.forget(held.token, for: index)
-    targets[index].shared.exchange.cache.remove(
-      key(of: caller, target: index), ifTokenIs: held.token)
+    let key = key(of: caller, target: index)
+    targets[index].shared.exchange.cache.remove(key, ifTokenIs: held.token)
+    cache?.remove(key)
   }
 
   private func key(of caller: Caller, target index: Int) -> SHA256Digest {
@@ -162,12 +167,14 @@ final class TokenExchanges {
   /// Makes a flight's call; runs as a task of its own.
   func perform(_ flight: ExchangeFlight) async {
     let exchange = flight.target.exchange
-    let cache = exchange.cache
+    // A token that is refreshed is there already: it is had from the service itself.
+    let sought = flight.replacing == nil ? await seek(flight) : .missing
     let outcome: ExchangeFlight.Outcome
     let endsAtMs = flight.subject.expiresAtMs
     do throws(ExchangeRefusal) {
-      let issued = try await call(flight)
-      let kept = cache.insert(
+      let issued =
+        if case .found(let token) = sought { token } else { try await call(flight) }
+      let kept = exchange.cache.insert(
         flight.key, issued, subjectEndsAtMs: endsAtMs, nowMs: Clock.wallMs())
       outcome = .issued(issued, kept)
     } catch {
@@ -175,6 +182,36 @@ final class TokenExchanges {
       outcome = .refused(error)
     }
     exchange.flights.end(flight, outcome)
+    share(sought, flight, outcome, nowMs: Clock.wallMs())
+  }
+
+  /// Looks among what other gateways have had.
+  private func seek(_ flight: ExchangeFlight) async -> SharedCacheLink.Sought {
+    let settings = flight.target.exchange.settings
+    guard let cache, settings.cache.sizeBytes > 0, settings.cache.maxLifeMs > 0 else {
+      return .missing
+    }
+    return await cache.seek(
+      flight.key, waiter: Waiter(on: loop), waitMs: settings.timeoutMs)
+  }
+
+  /// Lets other gateways have what came of it.
+  private func share(
+    _ sought: SharedCacheLink.Sought, _ flight: ExchangeFlight, _ outcome: ExchangeFlight.Outcome,
+    nowMs: Int64
+  ) {
+    guard let cache else { return }
+    let settings = flight.target.exchange.settings.cache
+    switch outcome {
+    case .issued(let issued, _):
+      let keptUntilMs =
+        settings.sizeBytes > 0
+        ? issued.keptUntilMs(
+          nowMs: nowMs, subjectEndsAtMs: flight.subject.expiresAtMs, settings) : nil
+      cache.settle(sought, flight.key, issued: issued, keptUntilMs: keptUntilMs, nowMs: nowMs)
+    case .refused:
+      cache.settle(sought, flight.key, issued: nil, keptUntilMs: nil, nowMs: nowMs)
+    }
   }
 
   /// What a refusal does to what is kept.

@@ -259,7 +259,6 @@ extension BrokenFile {
         ("include", #"["routes.d/*.json"]"#),
         ("defaults", #"{ "admit": {} }"#),
         ("tracing", "{}"),
-        ("sharedCache", "{}"),
       ]),
       #"""
       routes.json:7:3: include: not supported yet
@@ -269,11 +268,8 @@ extension BrokenFile {
           8 |   "defaults": { "admit": {} },
             |   ^~~~~~~~~~
       routes.json:9:3: tracing: not supported yet
-          9 |   "tracing": {},
+          9 |   "tracing": {}
             |   ^~~~~~~~~
-      routes.json:10:3: sharedCache: not supported yet
-          10 |   "sharedCache": {}
-             |   ^~~~~~~~~~~~~
       """#),
   ]
 }
