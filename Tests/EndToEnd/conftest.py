@@ -1,5 +1,6 @@
 """What every module of black-box tests shares."""
 
+import os
 import pathlib
 import re
 import sys
@@ -12,6 +13,14 @@ pytest.register_assert_rewrite("harness.client", "harness.gateway", "harness.wor
 
 from harness import promise  # noqa: E402
 from harness.world import World  # noqa: E402
+
+
+def pytest_collection_modifyitems(items):
+    """Leaves out, under a sanitizer, what only a plain build of the program can show."""
+    sanitizer = os.environ.get("TOLLGATE_SANITIZER")
+    for item in items:
+        if sanitizer and (mark := item.get_closest_marker("plain_build")):
+            item.add_marker(pytest.mark.skip(f"{sanitizer} sanitizer: {mark.args[0]}"))
 
 
 @pytest.fixture(scope="module")

@@ -142,6 +142,7 @@ def test_both_directions_stream_at_once(world, gateway, person):
         assert connection.line() == b"0"
 
 
+@pytest.mark.plain_build("its memory is measured")
 def test_a_slow_upstream_holds_an_upload_up(world, gateway, person):
     """Backpressure: what the upstream does not take stays with the caller."""
     reading = threading.Event()
@@ -186,6 +187,7 @@ def test_a_slow_upstream_holds_an_upload_up(world, gateway, person):
     assert status_of(gateway.pid, "VmRSS") - before < 8 * 1024
 
 
+@pytest.mark.plain_build("its memory is measured")
 def test_a_slow_caller_holds_a_download_up(world, gateway, person):
     sent, size = [0], 256 * MIB
 

@@ -250,6 +250,7 @@ def test_the_image_builds_the_program_as_the_tests_do():
     assert command in (ROOT / "Tests/run").read_text()
 
 
+@pytest.mark.plain_build("it is linked otherwise")
 def test_the_image_has_the_libraries_that_the_program_needs():
     packages = {
         "libssl.so.3": "libssl3",

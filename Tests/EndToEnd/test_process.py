@@ -67,8 +67,10 @@ def test_under_load_there_are_exactly_the_threads_it_started_itself(world, worke
         named = [name for name in before if "worker" in name]
         assert len(named) == workers, before
         # The first thread has the program's name; no other may, for the global pool's would.
+        # ThreadSanitizer has one of its own.
         program = pathlib.Path(tollgate_binary()).name[:15]
-        assert before.count(program) == 1, before
+        own = 2 if os.environ.get("TOLLGATE_SANITIZER") == "thread" else 1
+        assert before.count(program) == own, before
 
 
 def test_auto_takes_as_many_workers_as_processors_may_be_used(world):
@@ -82,6 +84,7 @@ def test_auto_takes_as_many_workers_as_processors_may_be_used(world):
             assert len(named) == count
 
 
+@pytest.mark.plain_build("what was freed is kept for a while, and is shadowed")
 def test_memory_and_descriptors_go_back_to_what_they_were(world):
     with world.gateway(world.routes()) as gateway:
         token = world.issuer.token("steady")

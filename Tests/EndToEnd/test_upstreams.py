@@ -128,6 +128,7 @@ def test_each_server_is_asked_once_and_no_more(world, gateway, servers, person):
     assert counts(servers, "/pair/both")[:2] == [1, 1]
 
 
+@pytest.mark.plain_build("the budget grows with time, and the program is slow")
 def test_sending_again_is_bounded_by_a_budget(world, servers, person):
     """When every answer fails, a fifth of the requests and a few more are sent again, not all."""
     for server in servers[:2]:

@@ -5,7 +5,9 @@ import socket
 import ssl
 import struct
 
-SECONDS = 20
+from .waiting import PATIENCE
+
+SECONDS = 20 * PATIENCE
 
 
 class Broken(Exception):

@@ -6,7 +6,7 @@ import pathlib
 import signal
 
 from .program import Program, environment, tollgate_binary
-from .waiting import free_port, listens, until
+from .waiting import PATIENCE, free_port, listens, until
 
 
 class Gateway(Program):
@@ -67,7 +67,7 @@ class Gateway(Program):
 
     def admin(self, path, method="GET", headers=None):
         """(status, body) of the admin address; (0, reason) where there is none."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.admin_port, timeout=5)
+        connection = http.client.HTTPConnection("127.0.0.1", self.admin_port, timeout=5 * PATIENCE)
         try:
             connection.request(method, path, headers=headers or {})
             answer = connection.getresponse()

@@ -8,7 +8,7 @@ import shutil
 import signal
 import subprocess
 
-from .waiting import Late, free_port, listens, until
+from .waiting import PATIENCE, Late, free_port, listens, until
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 
@@ -79,13 +79,14 @@ class Program:
         if self.running:
             self.signal(signal.SIGTERM)
             try:
-                self.process.wait(seconds)
+                self.process.wait(seconds * PATIENCE)
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait(10)
         return self.process.returncode
 
     def wait(self, seconds=15):
+        seconds *= PATIENCE
         try:
             return self.process.wait(seconds)
         except subprocess.TimeoutExpired:
