@@ -1,4 +1,4 @@
-"""Another configuration takes over: on SIGHUP, and when a file that the routes file names changes."""
+"""Another configuration takes over: on SIGHUP, and when a file that is named changes."""
 
 import json
 import os
@@ -146,7 +146,8 @@ def test_another_secret_or_audience_is_no_reason_to_forget_and_another_target_is
     token = world.issuer.token(person)
     world.upstream.promise.audiences |= {"/y": "billing"}
     assert world.ask(gateway, "GET", "/x/1", person, token).status == 200
-    routes = world.routes(world.route("/x/*"), world.route("/y/*", exchange={"audience": "billing"}))
+    other = world.route("/y/*", exchange={"audience": "billing"})
+    routes = world.routes(world.route("/x/*"), other)
     Reloader(gateway)(routes)
     assert world.ask(gateway, "GET", "/y/1", person, token).status == 200
     assert world.ask(gateway, "GET", "/x/1", person, token).status == 200

@@ -5,8 +5,8 @@ import Reactor
 import Wire
 
 /// All that one worker needs to serve requests by one configuration: the configuration in the
-/// worker's own copies, its connections to servers, its caches. `Serve.swift` says what it does with
-/// them.
+/// worker's own copies, its connections to servers, its caches. `Serve.swift` says what it does
+/// with them.
 ///
 /// A reload puts another in its place. Requests that were begun with this one end with it.
 final class Engine {
