@@ -126,6 +126,9 @@ final class AccessLog {
         separator = UInt8(ascii: ",")
         lines += caller.claimsJSON
       }
+      if !record.clientIDJSON.isEmpty, key(.claims, "\"client_id\":") {
+        lines += record.clientIDJSON
+      }
       if key(.identity, "\"identity\":") { lines += caller.identityJSON }
       if !caller.identityRuleJSON.isEmpty, key(.identityRule, "\"identity_rule\":") {
         lines += caller.identityRuleJSON

@@ -6,7 +6,7 @@ struct AccessRecord {
   enum Authentication { case none, verified, cached }
 
   enum Exchange {
-    case none, hit, miss, joined, denied, failed
+    case none, hit, miss, joined, denied, failed, clientCredentials
 
     var word: StaticString {
       switch self {
@@ -16,6 +16,7 @@ struct AccessRecord {
       case .joined: "joined"
       case .denied: "denied"
       case .failed: "failed"
+      case .clientCredentials: "client-credentials"
       }
     }
   }
@@ -29,6 +30,8 @@ struct AccessRecord {
   var reason: Refusal.Reason?
   var route: Route?
   var caller: KnownToken?
+  /// Who called, as JSON text, where the service is given a token of the gateway's own.
+  var clientIDJSON: [UInt8] = []
   var authentication = Authentication.none
   var exchange = Exchange.none
   var exchangeError: [UInt8] = []

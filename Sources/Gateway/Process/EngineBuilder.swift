@@ -10,6 +10,7 @@ struct EngineBuilder {
   let index: Int
   let loop: EventLoop
   let buffers: BufferPool
+  let callerHeaders: [FieldNameKey]
 
   /// The upstreams, by their index in the configuration.
   func upstreams() -> [Upstream] {
@@ -42,9 +43,20 @@ struct EngineBuilder {
     let configuration = shared.configuration
     return configuration.routes.map { settings in
       Route(
-        settings, access: access(settings.access, targets), action: action(settings, upstreams),
-        listenerCount: configuration.listeners.count)
+        settings, access: access(settings.access, targets),
+        ownToken: settings.ownToken.map { own in
+          Route.OwnToken(
+            target: targets.target(exchange: own.exchange, own.target),
+            callerHeader: own.callerHeader?.bytes.map { $0 })
+        },
+        action: action(settings, upstreams), listenerCount: configuration.listeners.count)
     }
+  }
+
+  /// Every field that says to a service who called: dropped from all requests, wherever it is set.
+  static func callerHeaders(_ configuration: Configuration) -> [FieldNameKey] {
+    let names = configuration.routes.compactMap { $0.ownToken?.callerHeader }
+    return Set(names.compactMap { FieldNameKey($0.bytes.map(ByteClass.lowercased)) }).map { $0 }
   }
 
   private func access(_ settings: RouteAccess, _ targets: TokenExchanges) -> Route.Access {
@@ -72,7 +84,9 @@ struct EngineBuilder {
     switch settings.action {
     case .respond(let answer): return .respond(answer)
     case .forward(let forward):
-      return .forward(Route.Forward(forward, upstream: upstreams[forward.upstream]))
+      return .forward(
+        Route.Forward(
+          forward, upstream: upstreams[forward.upstream], callerHeaders: callerHeaders))
     }
   }
 

@@ -16,18 +16,26 @@ struct Bearing: ~Copyable {
   }
 
   fileprivate let kind: Kind
+  /// A whole line that says who called, beside a token of the gateway's own.
+  fileprivate let callerLine: [UInt8]
 
-  /// How many bytes the token has.
+  fileprivate init(kind: Kind, callerLine: [UInt8] = []) {
+    self.kind = kind
+    self.callerLine = callerLine
+  }
+
+  /// How many bytes the token has, and what goes with it.
   var byteCount: Int {
     switch kind {
-    case .nothing: 0
-    case .token(let token): token.count
-    case .callers(let range): range.count
+    case .nothing: callerLine.count
+    case .token(let token): token.count + callerLine.count
+    case .callers(let range): range.count + callerLine.count
     }
   }
 
-  /// Writes the field, where there is one. `received` holds the request's head.
+  /// Writes the field, where there is one, and who called. `received` holds the request's head.
   func writeAuthorization(from received: Buffer, to out: Buffer) {
+    if !callerLine.isEmpty { out.append(callerLine) }
     switch kind {
     case .nothing: break
     case .token(let token):
@@ -48,7 +56,7 @@ final class Exchanger {
 
   init(_ exchange: TokenExchanges) { self.exchange = exchange }
 
-  /// What goes on for `admitted`: exchanged, the caller's own, or nothing.
+  /// What goes on for `admitted`: exchanged, the gateway's own, the caller's, or nothing.
   func bearing(
     of admitted: borrowing AdmittedIdentity, for request: Request
   ) async throws(Refusal) -> Bearing {
@@ -58,6 +66,12 @@ final class Exchanger {
     case .exchange(let caller, let target):
       return Bearing(
         kind: .token(try await exchange.token(for: caller, target: target, request)))
+    case .ownToken(let own, let caller):
+      if let caller { request.record.clientIDJSON = ClientID.json(caller.token) }
+      let token = try await exchange.ownToken(target: own.target, request)
+      var line: [UInt8] = []
+      if let caller, let field = own.callerHeader { line = ClientID.line(field, caller.token) }
+      return Bearing(kind: .token(token), callerLine: line)
     }
   }
 }

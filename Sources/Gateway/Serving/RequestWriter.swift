@@ -61,7 +61,7 @@ enum RequestWriter {
       }
     }
     out.append("\r\n")
-    copyFields(of: request, bearing, from: received, to: out)
+    copyFields(of: request, without: forward.callerHeaders, from: received, to: out)
     writeFraming(of: head, to: out)
     writeForwarding(of: request, forward, from: received, to: out)
     bearing.writeAuthorization(from: received, to: out)
@@ -70,12 +70,16 @@ enum RequestWriter {
 
   /// Lines stand one behind the other, so each run of lines that go on is copied in one piece.
   private static func copyFields(
-    of request: Request, _ bearing: borrowing Bearing, from received: Buffer, to out: Buffer
+    of request: Request, without callerHeaders: [FieldNameKey], from received: Buffer,
+    to out: Buffer
   ) {
     let head = request.connection.head
     var runStart = -1
     for line in head.fields {
-      let goesOn = !line.isHopByHop && !dropped.contains(line.known)
+      let goesOn =
+        !line.isHopByHop && !dropped.contains(line.known)
+        && (callerHeaders.isEmpty
+          || !callerHeaders.contains { $0.matchesFolded(line, in: received.readable) })
       if goesOn {
         if runStart < 0 { runStart = Int(line.nameStart) }
       } else if runStart >= 0 {

@@ -20,13 +20,14 @@ final class ExchangeFlight: Sendable {
   /// Of the caller's token and the target.
   let key: SHA256Digest
   let target: SharedTarget
-  let subject: VerifiedToken
-  /// The caller's token: it goes to the token service and nowhere else.
+  /// nil where the token is the gateway's own.
+  let subject: VerifiedToken?
+  /// The caller's token, empty where there is none: it goes to the token service and nowhere else.
   let subjectToken: [UInt8]
   private let state = Mutex(State())
 
   init(
-    key: SHA256Digest, target: SharedTarget, subject: VerifiedToken, subjectToken: [UInt8]
+    key: SHA256Digest, target: SharedTarget, subject: VerifiedToken?, subjectToken: [UInt8]
   ) {
     self.key = key
     self.target = target
@@ -79,15 +80,20 @@ final class ExchangeFlights: Sendable {
 final class SharedExchange: Sendable {
   let settings: ExchangeSettings
   let context: TLSClientContext?
+  /// What the gateway shows itself by, where its method is `private_key_jwt`.
+  let assertion: ClientAssertion?
   let cache: ExchangeCache
   let flights = ExchangeFlights()
   let breaker: Breaker
   /// Calls under way at once.
   let calls: Places
 
-  init(_ settings: ExchangeSettings, context: TLSClientContext?) {
+  init(
+    _ settings: ExchangeSettings, context: TLSClientContext?, assertion: ClientAssertion? = nil
+  ) {
     self.settings = settings
     self.context = context
+    self.assertion = assertion
     cache = ExchangeCache(settings.cache)
     breaker = Breaker(settings.breaker)
     calls = Places(settings.concurrency)

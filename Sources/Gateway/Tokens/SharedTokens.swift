@@ -42,7 +42,8 @@ final class SharedTokens: Sendable {
     }
     verified = VerifiedTokenCache(bytesMax: Self.verifiedBytesMax)
     exchanges = configuration.exchanges.enumerated().map { index, settings in
-      SharedExchange(settings, context: material.exchanges[index])
+      SharedExchange(
+        settings, context: material.exchanges[index], assertion: material.assertions[index])
     }
     self.report = report
   }
@@ -67,8 +68,16 @@ final class SharedTokens: Sendable {
   /// Where tokens are exchanged; nil while discovery has not said so.
   func tokenEndpoint(of exchange: SharedExchange) -> HTTPURL? {
     switch exchange.settings.tokenService {
-    case .endpoint(let url): url
-    case .issuer(let issuer, _): issuers[issuer].discovery?.tokenEndpoint
+    case .endpoint(let url): return url
+    case .issuer(let issuer, _):
+      let document = issuers[issuer].discovery
+      // RFC 8705 §5: certificates are asked for elsewhere, where the document says so.
+      if case .certificate = exchange.settings.client.method,
+        let alias = document?.certificateTokenEndpoint
+      {
+        return alias
+      }
+      return document?.tokenEndpoint
     }
   }
 

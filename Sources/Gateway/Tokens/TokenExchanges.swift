@@ -16,6 +16,7 @@ final class TokenExchanges {
   private let loop: EventLoop
   private var targets: [(shared: SharedTarget, audienceJSON: [UInt8])] = []
   private var indexes: [TargetPlace: Int] = [:]
+  private var ownTokens = OwnTokens()
 
   private struct TargetPlace: Hashable {
     let exchange: Int
@@ -89,6 +90,53 @@ final class TokenExchanges {
     }
   }
 
+  /// A token for `target` that stands for the gateway itself: one for all callers.
+  func ownToken(
+    target index: Int, _ request: Request
+  ) async throws(Refusal) -> [UInt8] {
+    request.record.audienceJSON = targets[index].audienceJSON
+    let nowMs = Clock.wallMs()
+    request.record.exchange = .clientCredentials
+    if let held = ownTokens.token(for: index, atMs: nowMs) { return held }
+    let target = targets[index].shared
+    let key = ExchangeCache.ownKey(target: target.digest, digester: digester)
+    switch target.exchange.cache.find(key, nowMs: nowMs) {
+    case .issued(let issued): return keepOwn(issued, index, nowMs: nowMs)
+    case .refused(let refusal):
+      request.record.exchange = .denied
+      throw Refusal(refusal)
+    case nil: break
+    }
+    let beganNs = Clock.monotonicNs()
+    defer { request.record.exchangeNs = Clock.monotonicNs() - beganNs }
+    let (flight, isNew) = target.exchange.flights.join(key) {
+      ExchangeFlight(key: key, target: target, subject: nil, subjectToken: [])
+    }
+    if isNew {
+      let worker = worker
+      loop.spawn { await worker.perform(flight) }
+    }
+    switch try await outcome(of: flight, request) {
+    case .issued(let issued): return keepOwn(issued, index, nowMs: Clock.wallMs())
+    case .refused(let refusal):
+      request.record.exchange = refusal.isRemembered ? .denied : .failed
+      throw Refusal(refusal)
+    }
+  }
+
+  /// Keeps the gateway's own token in this worker's copy.
+  private func keepOwn(_ issued: IssuedToken, _ index: Int, nowMs: Int64) -> [UInt8] {
+    let token = issued.bytes.map { $0 }
+    let settings = targets[index].shared.exchange.settings.cache
+    if settings.sizeBytes > 0,
+      let endsAtMs = issued.keptUntilMs(
+        nowMs: nowMs, subjectEndsAtMs: NumericDate.latestMs, settings)
+    {
+      ownTokens.keep(token, for: index, untilMs: endsAtMs)
+    }
+    return token
+  }
+
   /// Keeps an issued token in the worker's own copy of what it knows of the caller's.
   private func keep(
     _ issued: IssuedToken, for caller: Caller, _ index: Int, nowMs: Int64
@@ -122,7 +170,7 @@ final class TokenExchanges {
     let outcome = await call(flight)
     let cache = flight.target.exchange.cache
     let nowMs = Clock.wallMs()
-    let endsAtMs = flight.subject.expiresAtMs
+    let endsAtMs = flight.subject?.expiresAtMs ?? NumericDate.latestMs
     switch outcome {
     case .issued(let issued):
       cache.insert(flight.key, issued, subjectEndsAtMs: endsAtMs, nowMs: nowMs)
@@ -185,25 +233,15 @@ final class TokenExchanges {
     _ flight: ExchangeFlight, at endpoint: HTTPURL, _ waiter: Waiter, _ untilMs: Int64
   ) async throws(ExchangeRefusal) -> IssuedToken {
     let target = flight.target
-    let subjectToken = flight.subjectToken
-    var fields = Array("Accept: application/json\r\nContent-Type: ".utf8)
-    fields += Array(TokenExchange.contentType.utf8)
-    fields += [13, 10]
-    if let authorization = target.request.authorization {
-      fields += Array("Authorization: ".utf8)
-      fields += authorization.revealed
-      fields += [13, 10]
-    }
-    let call = Call(
-      .post, target: endpoint.target, authority: endpoint.origin.authority, fields: fields,
-      content: target.request.makeBody(subjectToken: subjectToken.span),
-      answerBytesMax: TokenAnswer.bytesMax)
+    let call = try target.call(at: endpoint, flight)
     let pool = clients.pool(
       for: endpoint.origin, tls: target.exchange.context, .exchange(target.exchangeIndex))
     let beganAtMs = Clock.wallMs()
     let answer: CallAnswer
     do throws(CallFault) {
-      answer = try await pool.call(call, waiter: waiter, untilMs: untilMs)
+      answer = try await pool.call(call, waiter: waiter, untilMs: untilMs) {
+        target.callAgain(call, at: endpoint, flight)
+      }
     } catch {
       switch error {
       case .timedOut, .unconnected(.timedOut): throw .timedOut
@@ -211,12 +249,17 @@ final class TokenExchanges {
       case .tooLarge: throw .nonsense
       }
     }
-    return try target.judge.judge(
+    let subjectToken = flight.subjectToken
+    let issued = try target.judge.judge(
       TokenAnswer(
         status: answer.status,
         contentType: answer.contentType.isEmpty ? nil : answer.contentType,
         retryAfter: answer.retryAfter, body: answer.content),
       subject: flight.subject, subjectToken: subjectToken.span, nowMs: beganAtMs)
+    if target.exchange.settings.verify.signature {
+      try await shared.checkSignature(of: issued, waiter, untilMs: untilMs)
+    }
+    return issued
   }
 }
 
