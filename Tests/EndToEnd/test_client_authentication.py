@@ -1,4 +1,4 @@
-"""How the gateway shows the token service who it is, beside a secret: a key, a certificate, nothing.
+"""How the gateway shows the token service who it is: by a key, by a certificate, not at all.
 
 The assertions are judged by joserfc in the token service of these tests, the certificates by
 OpenSSL through Python.
@@ -273,7 +273,8 @@ JWT, TLS = "private_key_jwt", "tls_client_auth"
          "the key in one.key can't sign by it; it can by ES256"),
         ({"method": JWT, "key": "rsa.key", "algorithm": "EdDSA"}, "algorithm",
          "it can by RS256, RS384, RS512, PS256, PS384, PS512"),
-        ({"method": TLS, "key": "gone.key", "certificate": "one.pem"}, "key", "can't read gone.key"),
+        ({"method": TLS, "key": "gone.key", "certificate": "one.pem"}, "key",
+         "can't read gone.key"),
         ({"method": TLS, "key": "one.key", "certificate": "gone.pem"}, "certificate",
          "can't read gone.pem"),
         ({"method": TLS, "key": "other.key", "certificate": "one.pem"}, "key",

@@ -126,7 +126,10 @@ final class AccessLog {
         separator = UInt8(ascii: ",")
         lines += caller.claimsJSON
       }
-      if !record.clientIDJSON.isEmpty, key(.claims, "\"client_id\":") {
+      if !record.clientIDJSON.isEmpty, fields.contains(.claims) {
+        lines.append(separator)
+        separator = UInt8(ascii: ",")
+        lines.append("\"client_id\":")
         lines += record.clientIDJSON
       }
       if key(.identity, "\"identity\":") { lines += caller.identityJSON }

@@ -16,26 +16,34 @@ struct Bearing: ~Copyable {
   }
 
   fileprivate let kind: Kind
-  /// A whole line that says who called, beside a token of the gateway's own.
-  fileprivate let callerLine: [UInt8]
+  /// Who called, beside a token of the gateway's own; no name: nothing is said.
+  fileprivate let callerName: [UInt8]
+  fileprivate let callerValue: [UInt8]
 
-  fileprivate init(kind: Kind, callerLine: [UInt8] = []) {
+  fileprivate init(kind: Kind, callerName: [UInt8] = [], callerValue: [UInt8] = []) {
     self.kind = kind
-    self.callerLine = callerLine
+    self.callerName = callerName
+    self.callerValue = callerValue
   }
 
   /// How many bytes the token has, and what goes with it.
   var byteCount: Int {
-    switch kind {
-    case .nothing: callerLine.count
-    case .token(let token): token.count + callerLine.count
-    case .callers(let range): range.count + callerLine.count
+    let caller = callerName.count + callerValue.count
+    return switch kind {
+    case .nothing: caller
+    case .token(let token): token.count + caller
+    case .callers(let range): range.count + caller
     }
   }
 
   /// Writes the field, where there is one, and who called. `received` holds the request's head.
   func writeAuthorization(from received: Buffer, to out: Buffer) {
-    if !callerLine.isEmpty { out.append(callerLine) }
+    if !callerName.isEmpty {
+      out.append(callerName)
+      out.append(": ")
+      out.append(callerValue)
+      out.append("\r\n")
+    }
     switch kind {
     case .nothing: break
     case .token(let token):
@@ -67,11 +75,13 @@ final class Exchanger {
       return Bearing(
         kind: .token(try await exchange.token(for: caller, target: target, request)))
     case .ownToken(let own, let caller):
-      if let caller { request.record.clientIDJSON = ClientID.json(caller.token) }
+      let client = caller?.token.clientID
+      request.record.clientIDJSON = client?.json ?? []
       let token = try await exchange.ownToken(target: own.target, request)
-      var line: [UInt8] = []
-      if let caller, let field = own.callerHeader { line = ClientID.line(field, caller.token) }
-      return Bearing(kind: .token(token), callerLine: line)
+      guard let value = client?.field, !value.isEmpty, let name = own.callerHeader else {
+        return Bearing(kind: .token(token))
+      }
+      return Bearing(kind: .token(token), callerName: name, callerValue: value)
     }
   }
 }

@@ -1,7 +1,7 @@
 """A token service that checks what it is asked, counts it, and can be made to fail.
 
 It knows RFC 8693's exchange, Entra's on-behalf-of and client credentials, and each way in which a
-client can show who it is. Assertions are judged by a library of others, not by what is written here.
+client can show who it is. Assertions are judged by others' library, not by what is written here.
 """
 
 import base64
