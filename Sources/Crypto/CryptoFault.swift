@@ -8,6 +8,10 @@ package enum CryptoFault: Error, Equatable, CustomStringConvertible {
   case algorithmRefused
   /// The text is not a private key in PEM, or is protected by a pass phrase.
   case pemRefused
+  /// The text holds no certificate in PEM.
+  case certificateRefused
+  /// The certificate is another key's.
+  case certificateMismatch
   /// A certificate's name holds something else than letters, digits, `.`, `-`, `*` and `:`.
   case nameRefused
 
@@ -17,6 +21,8 @@ package enum CryptoFault: Error, Equatable, CustomStringConvertible {
     case .keyRefused(let flaw): flaw.description
     case .algorithmRefused: "the key does not fit the algorithm"
     case .pemRefused: "not an unencrypted private key in PEM"
+    case .certificateRefused: "not a certificate in PEM"
+    case .certificateMismatch: "not the certificate of the key"
     case .nameRefused: "a certificate's name holds a character that no host name has"
     }
   }

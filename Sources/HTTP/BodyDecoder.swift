@@ -89,6 +89,12 @@ package struct BodyDecoder {
 
   /// The trailer fields that came after the last chunk and may go on, each a whole line with CRLF.
   package var trailers: [UInt8] { chunked?.decoder.trailers.bytes ?? [] }
+
+  /// The same without some fields.
+  func trailers(without names: [FieldNameKey]) -> [UInt8] {
+    guard let section = chunked?.decoder.trailers, !names.isEmpty else { return trailers }
+    return section.bytes(without: names)
+  }
 }
 
 /// The chunked coding's state, apart from the decoder: most messages have none of it, and what they

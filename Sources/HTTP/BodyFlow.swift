@@ -37,6 +37,8 @@ package struct BodyFlow {
   /// Content bytes that were moved.
   package private(set) var byteCount: UInt64 = 0
   package private(set) var isDone: Bool
+  /// Trailer fields that don't go on, `_` and `-` being one letter.
+  package var withheldTrailers: [FieldNameKey] = []
 
   private var decoder: BodyDecoder
   private let framing: OutgoingFraming
@@ -124,7 +126,7 @@ package struct BodyFlow {
     isDone = true
     guard framing == .chunked else { return }
     target.append("0\r\n")
-    target.append(decoder.trailers)
+    target.append(decoder.trailers(without: withheldTrailers))
     target.append("\r\n")
   }
 

@@ -69,14 +69,19 @@ extension UpstreamPool {
   /// Makes a call and takes its answer whole.
   ///
   /// An idle connection that turns out to have been closed is replaced by a fresh one, once.
+  ///
+  /// - Parameter again: makes the call that is then sent in the first one's place; nil sends the
+  ///   same bytes.
   package func call(
-    _ call: Call, waiter: Waiter, untilMs deadlineMs: Int64
+    _ call: Call, waiter: Waiter, untilMs deadlineMs: Int64, again: (() -> Call)? = nil
   ) async throws(CallFault) -> CallAnswer {
+    var call = call
     if let idle = takeIdle(for: waiter) {
       do throws(CallFault) {
         return try await perform(call, on: idle, waiter, deadlineMs)
       } catch .broken where !idle.hasAnswerBytes {
         // It ended while it idled; a token request may be sent again (it changes nothing).
+        if let again { call = again() }
       }
     }
     let fresh: UpstreamConnection

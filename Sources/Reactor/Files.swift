@@ -29,9 +29,9 @@ package enum Files {
   }
 
   package static func fingerprint(_ path: String) -> Fingerprint? {
-    var status = unsafe stat()
+    var status = stat()
     guard unsafe stat(path, &status) == 0 else { return nil }
-    return unsafe Fingerprint(parts: [
+    return Fingerprint(parts: [
       Int64(truncatingIfNeeded: status.st_dev), Int64(truncatingIfNeeded: status.st_ino),
       Int64(status.st_size), Int64(status.st_mtim.tv_sec), Int64(status.st_mtim.tv_nsec),
       Int64(status.st_ctim.tv_sec), Int64(status.st_ctim.tv_nsec),

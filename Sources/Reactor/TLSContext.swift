@@ -214,15 +214,23 @@ import Glibc
   }
 }
 
-/// How the gateway speaks TLS to a server: whom it trusts.
+/// How the gateway speaks TLS to a server: whom it trusts, and who it says it is where it is asked.
 ///
 /// `@unchecked Sendable` holds: nothing is written after `init`, and OpenSSL counts references of
 /// an `SSL_CTX` atomically.
 @safe package final class TLSClientContext: @unchecked Sendable {
-  private let context: OpaquePointer
+  package typealias Identity = TLSServerContext.Identity
 
-  /// - Parameter authorities: PEM certificates to trust; nil for the system's.
-  package init(authorities: [UInt8]?) throws(TLSConfigurationFault) {
+  private let context: OpaquePointer
+  /// The end of its own certificate's validity, in seconds since 1970.
+  package private(set) var notAfter: Int64?
+
+  /// - Parameters:
+  ///   - authorities: PEM certificates to trust; nil for the system's.
+  ///   - identity: its own certificate chain and key, shown to a server that asks for one.
+  package init(
+    authorities: [UInt8]?, identity: Identity? = nil
+  ) throws(TLSConfigurationFault) {
     TLSErrorQueue.clear()
     guard let context = unsafe SSL_CTX_new(TLS_client_method()) else {
       throw .refused(TLSErrorQueue.takeReason())
@@ -235,6 +243,10 @@ import Glibc
     } else {
       _ = unsafe SSL_CTX_set_default_verify_paths(context)
       TLSErrorQueue.clear()
+    }
+    if let identity {
+      notAfter = try unsafe PEM.useChain(identity.chain, in: context).notAfter
+      try unsafe PEM.useKey(identity.key, in: context)
     }
   }
 

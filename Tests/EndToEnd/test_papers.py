@@ -164,7 +164,7 @@ def test_the_quick_start_does_what_it_says(world, quickstart, person):
 @pytest.fixture
 def reference(tmp_path):
     folder = tmp_path / "reference"
-    ignore = shutil.ignore_patterns("api.*", "*.jwks.json")
+    ignore = shutil.ignore_patterns("api.*", "gateway.*", "*.jwks.json")
     shutil.copytree(ROOT / "examples" / "reference", folder, ignore=ignore)
     return folder
 

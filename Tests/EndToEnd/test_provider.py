@@ -18,7 +18,7 @@ import pytest
 import requests
 from harness.certificates import Certificate
 from harness.client import ask, trusting
-from harness.keys import claims_of, header_of
+from harness.keys import Key, claims_of, header_of
 from harness.upstream import Upstream
 from harness.waiting import free_port
 from harness.world import World
@@ -141,6 +141,98 @@ def gateway(world, provider):
     finally:
         gateway.end()
         upstream.close()
+
+
+def exchanging(world, provider, client, audience="https://orders.example", **exchange):
+    """A gateway that is another of the provider's clients."""
+    about = provider.about
+    trust = {"tls": {"ca": about["ca"]}} if about.get("ca") else {}
+    issuer = {"issuer": about["issuer"], "audiences": ["https://gateway.example"]} | trust
+    corp = {"tokenService": "corp", "client": {"secret": None} | client, "retries": 0} | trust
+    routes = world.routes(
+        world.route("/*", exchange={"audience": audience}),
+        issuers={"corp": issuer}, exchanges={"corp": corp | exchange},
+    )  # fmt: skip
+    world.upstream.promise.kinds["/"] = "any"
+    secret = about["clients"][client["id"]].get("client_secret", "none")
+    return world.gateway(routes, environ={"CLIENT_SECRET": secret})
+
+
+def secret_of(name, **more):
+    return {"id": name, "secret": {"env": "CLIENT_SECRET"}} | more
+
+
+@pytest.mark.parametrize("client", ["gateway", "gateway-post", "gateway-pkjwt"])
+def test_each_method_is_believed_and_the_signature_holds(world, provider, client):
+    """What comes back is checked with the provider's own keys."""
+    clients = {
+        "gateway": secret_of("gateway"),
+        "gateway-post": secret_of("gateway-post", method="client_secret_post"),
+        "gateway-pkjwt": {
+            "id": "gateway-pkjwt", "method": "private_key_jwt", "keyId": "gateway-pkjwt-key",
+            "key": str(pathlib.Path(folder).resolve() / "gateway-pkjwt.pem"),
+        },
+    }  # fmt: skip
+    verify = {"signature": True}
+    with exchanging(world, provider, clients[client], verify=verify) as gateway:
+        for name in ("diana", "bob"):  # two, and so two assertions
+            token = provider.person(name)
+            answer = ask(gateway.port, "GET", "/orders/1", name, token)
+            assert answer.status == 200, answer
+            claims = claims_of(answer.seen("authorization")[0].removeprefix("Bearer "))
+            assert claims["sub"] == claims_of(token)["sub"]
+
+
+def test_another_key_is_not_believed(world, provider, tmp_path):
+    file = tmp_path / "other.key"
+    file.write_bytes(Key("RS256").pem())
+    client = {"id": "gateway-pkjwt", "method": "private_key_jwt", "key": str(file)}
+    with exchanging(world, provider, client) as gateway:
+        answer = ask(gateway.port, "GET", "/orders/1", "diana", provider.person("diana"))
+        assert answer.status in (403, 502), answer
+
+
+def test_a_client_that_may_not_exchange_gets_nothing(world, provider):
+    before = len(world.upstream.requests)
+    with exchanging(world, provider, secret_of("gateway-noexchange")) as gateway:
+        answer = ask(gateway.port, "GET", "/orders/1", "diana", provider.person("diana"))
+        assert answer.status in (403, 502), answer
+    assert len(world.upstream.requests) == before
+
+
+def test_a_narrow_client_gets_its_one_audience_only(world, provider):
+    """Its answers say an hour of tokens that end after a minute: the token's own end counts."""
+    token = provider.person("diana", "openid orders:read")
+    narrow = secret_of("gateway-narrow")
+    with exchanging(world, provider, narrow) as gateway:
+        answer = ask(gateway.port, "GET", "/orders/1", "diana", token)
+        assert answer.status == 200, answer
+        claims = claims_of(answer.seen("authorization")[0].removeprefix("Bearer "))
+        assert claims["exp"] - claims["iat"] <= 60
+    with exchanging(world, provider, narrow, "https://billing.example") as gateway:
+        answer = ask(gateway.port, "GET", "/orders/1", "diana", provider.person("diana"))
+        assert answer.status in (403, 502), answer
+
+
+def test_an_own_token_that_is_no_bearer_token_is_not_used(world, provider):
+    """To client credentials this provider says `"token_type": "access_token"`, which no type is
+    (RFC 6749 §7.1): whoever does not know a type must not use the token."""
+    about = provider.about
+    trust = {"tls": {"ca": about["ca"]}} if about.get("ca") else {}
+    own = {"tokenService": "corp", "grant": "client-credentials", "retries": 0,
+           "client": secret_of("gateway-noexchange"), "verify": {"signature": True}}  # fmt: skip
+    routes = world.routes(
+        world.route("/*", authenticate="none", exchange=None, clientCredentials={}),
+        issuers={"corp": {"issuer": about["issuer"], "audiences": ["x"]} | trust},
+        exchanges={"corp": None, "own": own | trust},
+    )
+    world.upstream.promise.kinds["/"] = "any"
+    secret = about["clients"]["gateway-noexchange"]["client_secret"]
+    with world.gateway(routes, environ={"CLIENT_SECRET": secret}) as gateway:
+        answer = ask(gateway.port, "GET", "/orders/1")
+        assert (answer.status, answer.problem) == (502, "exchange_misconfigured")
+        record = gateway.logged(path="/orders/1")
+        assert record["exchange_error"] == "token_type is not Bearer"
 
 
 def test_a_persons_token_is_exchanged(provider, gateway):

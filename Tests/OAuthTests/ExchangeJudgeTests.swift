@@ -159,6 +159,34 @@ import Wire
     #expect(try reason(["sub": "\"x\""], .to("orders"), oid) == .unverified)
   }
 
+  @Test func `without a caller the subject is nobody's, and no error is the caller's`() throws {
+    let own = ExchangeSettings.make(grant: .clientCredentials)
+    func judged(_ status: Int, _ body: String) -> Result<IssuedToken, ExchangeRefusal> {
+      let answer = TokenAnswer(
+        status: status, contentType: nil, retryAfter: nil, body: Array(body.utf8))
+      return Result { () throws(ExchangeRefusal) in
+        try ExchangeJudge(own, target: .to("orders")).judge(
+          answer, subject: nil, subjectToken: [UInt8]().span, nowMs: nowMs)
+      }
+    }
+    #expect(reason(judged(200, good(["access_token": try jwt(["sub": "\"gateway\""])]))) == nil)
+    #expect(reason(judged(200, good(["access_token": try jwt(["sub": nil])]))) == nil)
+    let other = good(["access_token": try jwt(["aud": "\"billing\""])])
+    #expect(reason(judged(200, other)) == .unverified)
+    for code in ["invalid_grant", "invalid_token", "interaction_required", "invalid_scope"] {
+      #expect(reason(judged(400, "{\"error\":\"\(code)\"}")) == .denied, "\(code)")
+    }
+    #expect(reason(judged(401, "{\"error\":\"invalid_client\"}")) == .misconfigured)
+  }
+
+  @Test func `what is no JWT has no signature to check`() throws {
+    let strict = ExchangeSettings.make(
+      verify: .init(audience: .any, subject: .any, signature: true))
+    #expect(reason(judge(200, good(), strict)) == .unverified)
+    #expect(reason(judge(200, good(["access_token": "\"a.b.c\""]), strict)) == .unverified)
+    #expect(reason(judge(200, good(["access_token": try jwt()]), strict)) == nil)
+  }
+
   @Test func `an issued JWT ends at the earlier of its two ends`() throws {
     func end(_ exp: String?, _ life: String?) throws -> Int64? {
       try judge(200, good(["access_token": try jwt(["exp": exp]), "expires_in": life])).get()
@@ -248,6 +276,12 @@ import Wire
     #expect(note("no such audience") == "invalid_target: no such audience")
     #expect(note("bad token eyJhbGciOi.x.y") == "invalid_target")
     #expect(note("client gateway:s3cret") == "invalid_target")
+    let acted = #"{"error":"invalid_target","error_description":"of actor-s3cret!"}"#
+    guard case .failure(let refusal) = judge(400, acted, .make(actorToken: "actor-s3cret")) else {
+      Issue.record("a token came of it")
+      return
+    }
+    #expect(refusal.note == "invalid_target")
     let long = note(String(repeating: "ü", count: 400))
     #expect(long.utf8.count <= 200)
     #expect(long.hasSuffix("ü"))

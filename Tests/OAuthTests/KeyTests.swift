@@ -18,6 +18,21 @@ import Wire
     }
   }
 
+  @Test func `knows where certificates are asked for`() throws {
+    let base = #"{"issuer":"https://login.test","token_endpoint":"https://login.test/t""#
+    func alias(_ more: String) throws(DiscoveryFault) -> String? {
+      try document("\(base)\(more)}").certificateTokenEndpoint.map { "\($0)" }
+    }
+    #expect(try alias("") == nil)
+    #expect(try alias(#","mtls_endpoint_aliases":{}"#) == nil)
+    #expect(
+      try alias(#","mtls_endpoint_aliases":{"token_endpoint":"https://mtls.login.test/t"}"#)
+        == "https://mtls.login.test/t")
+    #expect(
+      fault(base + #","mtls_endpoint_aliases":{"token_endpoint":"http://mtls.login.test/t"}}"#)
+        == .notSecure(member: "token_endpoint"))
+  }
+
   @Test func `gives the endpoints of the issuer that was asked for`() throws {
     let found = try document(
       #"{"issuer":"https://login.test","jwks_uri":"https://keys.test/k?x=1","#

@@ -13,6 +13,10 @@ if [ ! -e clients.pem ]; then
   openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 \
     -subj /CN=Clients -keyout clients.key -out clients.pem 2>/dev/null
 fi
+if [ ! -e gateway.pem ]; then
+  openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 \
+    -subj /CN=gateway -keyout gateway.key -out gateway.pem 2>/dev/null
+fi
 if [ ! -e partner.jwks.json ]; then
   echo '{ "keys": [] }' >partner.jwks.json
 fi

@@ -137,6 +137,12 @@ final class AccessLog {
         separator = UInt8(ascii: ",")
         lines += caller.claimsJSON
       }
+      if !record.clientIDJSON.isEmpty, fields.contains(.claims) {
+        lines.append(separator)
+        separator = UInt8(ascii: ",")
+        lines.append("\"client_id\":")
+        lines += record.clientIDJSON
+      }
       if key(.identity, "\"identity\":") { lines += caller.identityJSON }
       if !caller.identityRuleJSON.isEmpty, key(.identityRule, "\"identity_rule\":") {
         lines += caller.identityRuleJSON

@@ -12,7 +12,7 @@ struct AccessRecord {
     case shared
     /// A hit that had the token issued anew behind it.
     case refreshed
-    case denied, failed
+    case denied, failed, clientCredentials
 
     var word: StaticString {
       switch self {
@@ -24,6 +24,7 @@ struct AccessRecord {
       case .shared: "shared"
       case .denied: "denied"
       case .failed: "failed"
+      case .clientCredentials: "client-credentials"
       }
     }
   }
@@ -37,6 +38,8 @@ struct AccessRecord {
   var reason: Refusal.Reason?
   var route: Route?
   var caller: KnownToken?
+  /// Who called, as JSON text, where the service is given a token of the gateway's own.
+  var clientIDJSON: [UInt8] = []
   var authentication = Authentication.none
   var exchange = Exchange.none
   var exchangeError: [UInt8] = []

@@ -25,6 +25,8 @@ final class Engine {
   let connectionLimits: ServerConnection.Limits
   let idleTimeoutMs: Int64
   let bodyTimeoutMs: Int64
+  /// Fields that only the gateway fills: every `callerHeader` of the file.
+  let callerHeaders: [FieldNameKey]
 
   let clients: HTTPClients
   private let upstreams: [Upstream]
@@ -59,8 +61,10 @@ final class Engine {
     }
     self.listeners = listeners
 
+    callerHeaders = EngineBuilder.callerHeaders(configuration)
     let builder = EngineBuilder(
-      shared: shared, workers: workers, index: index, loop: loop, buffers: buffers)
+      shared: shared, workers: workers, index: index, loop: loop, buffers: buffers,
+      callerHeaders: callerHeaders)
     let upstreams = builder.upstreams(after: former?.upstreams ?? [])
     clients = HTTPClients(resolver: shared.process.resolver, buffers: buffers, loop: loop)
     keyKeeper = KeyKeeper(shared.tokens, clients: clients, digester: digester, loop: loop)

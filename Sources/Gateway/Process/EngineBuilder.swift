@@ -10,6 +10,7 @@ struct EngineBuilder {
   let index: Int
   let loop: EventLoop
   let buffers: BufferPool
+  let callerHeaders: [FieldNameKey]
 
   /// The upstreams, by their index in the configuration. Those of `former` that are the same go on.
   func upstreams(after former: [Upstream] = []) -> [Upstream] {
@@ -47,8 +48,19 @@ struct EngineBuilder {
     return configuration.routes.map { settings in
       Route(
         settings, access: access(settings.access, targets, &claimRules, places),
+        ownToken: settings.ownToken.map { own in
+          Route.OwnToken(
+            target: targets.target(exchange: own.exchange, own.target),
+            callerHeader: own.callerHeader?.bytes.map { $0 })
+        },
         action: action(settings, upstreams, places), listenerCount: configuration.listeners.count)
     }
+  }
+
+  /// Every field that says to a service who called: dropped from all requests, wherever it is set.
+  static func callerHeaders(_ configuration: Configuration) -> [FieldNameKey] {
+    let names = configuration.routes.compactMap { $0.ownToken?.callerHeader }
+    return Set(names.compactMap { FieldNameKey($0.bytes.map(ByteClass.lowercased)) }).map { $0 }
   }
 
   private func access(
@@ -101,7 +113,8 @@ struct EngineBuilder {
       if case .checked(_, _, .passedThrough) = settings.access { keepsToken = true }
       return .forward(
         Route.Forward(
-          forward, upstream: upstreams[forward.upstream], places: places, keepsToken: keepsToken))
+          forward, upstream: upstreams[forward.upstream], places: places, keepsToken: keepsToken,
+          callerHeaders: callerHeaders))
     }
   }
 

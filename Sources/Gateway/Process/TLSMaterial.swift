@@ -11,6 +11,8 @@ struct TLSMaterial {
   private(set) var issuers: [TLSClientContext?] = []
   private(set) var exchanges: [TLSClientContext?] = []
   private(set) var sharedCache: TLSClientContext?
+  /// By exchange: what a client that shows itself by `private_key_jwt` signs with.
+  private(set) var assertions: [ClientAssertion?] = []
   private(set) var problems: [PlacedProblem] = []
   private(set) var warnings: [PlacedProblem] = []
 
@@ -50,7 +52,16 @@ struct TLSMaterial {
       material.upstreams.append(Client(context: context, digest: material.filesDigest))
     }
     material.issuers = configuration.issuers.map { material.client($0.ca) }
-    material.exchanges = configuration.exchanges.map { material.client($0.ca) }
+    for exchange in configuration.exchanges {
+      switch exchange.client.method {
+      case .certificate(let chain, let key):
+        material.exchanges.append(
+          material.client(exchange.ca, CertificateReference(chain: chain, key: key)))
+      case .basic, .post, .privateKey, .none:
+        material.exchanges.append(material.client(exchange.ca))
+      }
+      material.assertions.append(material.assertion(of: exchange.client))
+    }
     if let cache = configuration.sharedCache, cache.url.isSecure {
       material.sharedCache = material.client(cache.ca)
     }
@@ -79,7 +90,9 @@ struct TLSMaterial {
       let context = try TLSServerContext(
         identities: identities, minimum: settings.minVersion == .v1_3 ? .tls13 : .tls12,
         tickets: tickets, clients: clients)
-      noteEnds(of: context, settings.certificates)
+      for (reference, end) in zip(settings.certificates, context.notAfter) {
+        noteEnd(end, of: reference.chain)
+      }
       return context
     } catch {
       let reference = settings.certificates[error.index]
@@ -93,31 +106,78 @@ struct TLSMaterial {
     }
   }
 
-  private mutating func noteEnds(
-    of context: TLSServerContext, _ references: [CertificateReference]
-  ) {
+  private mutating func noteEnd(_ end: Int64, of certificate: FileReference) {
     let now = Clock.wallMs() / 1_000
-    for (reference, end) in zip(references, context.notAfter) where end - now < Self.soonSeconds {
-      let days = (end - now) / 86_400
-      warnings.append(
-        PlacedProblem(
-          place: reference.chain.place,
-          text: end <= now
-            ? "the certificate in \(reference.chain.path) has expired"
-            : "the certificate in \(reference.chain.path) expires in \(days) days"))
+    guard end - now < Self.soonSeconds else { return }
+    let days = (end - now) / 86_400
+    warnings.append(
+      PlacedProblem(
+        place: certificate.place,
+        text: end <= now
+          ? "the certificate in \(certificate.path) has expired"
+          : "the certificate in \(certificate.path) expires in \(days) days"))
+  }
+
+  /// - Parameter identity: the gateway's own certificate, for servers that ask for one.
+  private mutating func client(
+    _ authorities: FileReference?, _ reference: CertificateReference? = nil
+  ) -> TLSClientContext? {
+    let bytes = authorities.map { read($0) }
+    let chain = reference.map { read($0.chain) }
+    let key = reference.map { read($0.key) }
+    // What could not be read was told already.
+    if case .some(nil) = bytes { return nil }
+    var identity: TLSClientContext.Identity?
+    if let chain, let key {
+      guard let chain, let key else { return nil }
+      identity = .init(chain: chain, key: key)
+    }
+    do throws(TLSConfigurationFault) {
+      let context = try TLSClientContext(authorities: bytes ?? nil, identity: identity)
+      if let reference, let end = context.notAfter { noteEnd(end, of: reference.chain) }
+      return context
+    } catch {
+      let file: FileReference? =
+        switch error {
+        case .keyUnreadable, .keyMismatch: reference?.key
+        case .chainUnreadable: reference?.chain
+        case .authoritiesUnreadable, .refused: authorities ?? reference?.chain
+        }
+      if let file { add(file, error) }
+      return nil
     }
   }
 
-  private mutating func client(_ authorities: FileReference?) -> TLSClientContext? {
-    var bytes: [UInt8]?
-    if let authorities {
-      guard let found = read(authorities) else { return nil }
-      bytes = found
-    }
-    do throws(TLSConfigurationFault) {
-      return try TLSClientContext(authorities: bytes)
+  private mutating func assertion(of client: ClientAuthentication) -> ClientAssertion? {
+    guard case .privateKey(let settings) = client.method else { return nil }
+    let key = read(settings.key)
+    let pem = settings.certificate.map { read($0) }
+    guard let key else { return nil }
+    if case .some(nil) = pem { return nil }
+    // Which of the files, or the algorithm, each complaint is about.
+    var culprit = settings.key
+    do throws(CryptoFault) {
+      let signingKey = try PrivateKey(pem: key.span)
+      var certificate: LeafCertificate?
+      if let file = settings.certificate, let pem, let pem {
+        culprit = file
+        certificate = try LeafCertificate(pem: pem.span, of: signingKey)
+      }
+      if let algorithm = settings.algorithm,
+        !signingKey.numbers.algorithms.contains(algorithm.value)
+      {
+        let fitting = signingKey.numbers.algorithms.map(\.name).joined(separator: ", ")
+        problems.append(
+          PlacedProblem(
+            place: algorithm.place,
+            text: "the key in \(settings.key.path) can't sign by it; it can by \(fitting)"))
+        return nil
+      }
+      return try ClientAssertion(
+        clientID: client.id, key: signingKey, certificate: certificate, settings)
     } catch {
-      if let authorities { add(authorities, error) }
+      problems.append(
+        PlacedProblem(place: culprit.place, text: "\(culprit.path): \(error)"))
       return nil
     }
   }

@@ -23,7 +23,7 @@ extension Configuration {
     let issuers = object.optional(
       "issuers", .slots { IssuerSettings.read(name: $0, $1, hiding: hidden) }, default: [],
       "whose tokens are believed")
-    let exchangeNames = Names("exchange", membersOf: object.find("exchanges"))
+    let exchangeNames = ExchangeNames(object.find("exchanges"))
     let exchanges = object.optional(
       "exchanges", .slots { ExchangeSettings.read(name: $0, $1, issuers: issuerNames) },
       default: [], "where tokens are exchanged")

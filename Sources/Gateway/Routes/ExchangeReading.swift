@@ -8,17 +8,15 @@ extension ExchangeSettings {
       let tokenService = object.required(
         "tokenService", .tokenService(issuers), "an issuer's name, or a token endpoint's URL")
       let grant = object.optional(
-        "grant",
-        .choice(
-          [("token-exchange", Grant.tokenExchange)], later: ["on-behalf-of", "client-credentials"]
-        ), default: .tokenExchange, "how tokens are asked for")
+        "grant", .choice(Grant.words), default: .tokenExchange, "how tokens are asked for")
       let client = object.required("client", .client, "who the gateway is to the token service")
       let subjectTokenType = object.optional(
         "subjectTokenType", .text, default: Self.accessToken, "what the caller's token is")
       let requestedTokenType = object.optional(
         "requestedTokenType", .text, "what is wanted; null: not sent")
-      object.later("actorToken", "who acts for the caller")
-      object.later("actorTokenType", default: .string(Self.accessToken), "what that is")
+      let actorToken = object.optional("actorToken", .secret, "who acts for the caller")
+      let actorTokenType = object.optional(
+        "actorTokenType", .text, default: Self.accessToken, "what that is")
       let parameters = object.optional(
         "parameters", .entries(Parameter.read), default: [], "more form fields"
       ).flatMap(\.self)
@@ -35,15 +33,37 @@ extension ExchangeSettings {
         "subjectErrors", .list(.subjectError), default: Self.standardSubjectErrors,
         "these mean: the caller's token is no longer good")
       let verify = object.section("verify", "what is checked of what comes back") {
-        Verification.read(&$0)
+        Verification.read(&$0, grant)
+      }
+      refuseStrangeTypes(in: object, grant)
+      if case .certificate? = client?.method, case .endpoint(let url)? = tokenService,
+        !url.origin.isSecure
+      {
+        object.find("tokenService")?.refuse("tls_client_auth needs an https:// URL")
       }
       guard let tokenService, let client, let cache, let breaker, let verify else { return nil }
       return ExchangeSettings(
         name: name.node.string?.string ?? "", tokenService: tokenService, grant: grant,
         client: client, subjectTokenType: subjectTokenType,
-        requestedTokenType: requestedTokenType, parameters: parameters, ca: ca.flatMap(\.self),
+        requestedTokenType: requestedTokenType, actorToken: actorToken,
+        actorTokenType: actorTokenType, parameters: parameters, ca: ca.flatMap(\.self),
         timeoutMs: timeoutMs, retries: retries, concurrency: concurrency, cache: cache,
         breaker: breaker, subjectErrors: subjectErrors, verify: verify, place: name.place)
+    }
+  }
+
+  /// What RFC 8693 alone has a parameter for, beside another grant, and an actor's type without an
+  /// actor: none of it would be sent.
+  private static func refuseStrangeTypes(in object: ObjectReader, _ grant: Grant) {
+    if grant != .tokenExchange {
+      for key in ["subjectTokenType", "requestedTokenType", "actorToken", "actorTokenType"]
+      where object.has(key) && object.text(key) != accessToken {
+        object.reportAtName(key, "goes with the grant \"token-exchange\" only")
+      }
+    } else if !object.has("actorToken"), let type = object.text("actorTokenType"),
+      type != accessToken
+    {
+      object.reportAtName("actorTokenType", "goes with \"actorToken\" only")
     }
   }
 
@@ -53,6 +73,14 @@ extension ExchangeSettings {
     SubjectError(error: "invalid_grant", description: nil),
     SubjectError(error: "invalid_token", description: nil),
     SubjectError(error: "invalid_request", description: "Invalid token"),
+  ]
+}
+
+extension ExchangeSettings.Grant {
+  /// As the routes file writes them.
+  static let words: [(String, Self)] = [
+    ("token-exchange", .tokenExchange), ("on-behalf-of", .onBehalfOf),
+    ("client-credentials", .clientCredentials),
   ]
 }
 
@@ -68,39 +96,13 @@ extension Kind where Value == ExchangeSettings.TokenService {
   }
 }
 
-extension Kind where Value == ClientAuthentication {
-  private enum Method: CaseIterable { case basic, post }
-
-  fileprivate static var client: Kind {
-    .object { object in
-      let id = object.required("id", .text, "the gateway's client id")
-      let method = object.optional(
-        "method",
-        .choice(
-          [("client_secret_basic", Method.basic), ("client_secret_post", .post)],
-          later: ["private_key_jwt", "tls_client_auth", "none"]), "how the gateway shows who it is")
-      let secret = object.optional(
-        "secret", .secret,
-        "of the methods with a secret: {\"env\": \"NAME\"} or {\"file\": \"path\"}")
-      if !object.has("secret"), method != nil || !object.has("method") {
-        object.refuseMissing("secret", "{\"env\": \"NAME\"} or {\"file\": \"path\"}")
-      }
-      for key in ["key", "keyId", "certificate", "algorithm", "assertionAudience"] {
-        object.later(key, "of the methods with keys and certificates")
-      }
-      guard let id, let secret else { return nil }
-      return ClientAuthentication(
-        id: id, method: method == .post ? .post(secret) : .basic(secret))
-    }
-  }
-}
-
 extension ExchangeSettings.Parameter {
   /// Form fields that other keys fill.
   private static let owned: [(name: UTF8Text, key: String)] = [
     ("grant_type", "grant"), ("client_id", "client.id"), ("client_secret", "client.secret"),
     ("client_assertion", "client.method"), ("client_assertion_type", "client.method"),
     ("subject_token_type", "subjectTokenType"), ("requested_token_type", "requestedTokenType"),
+    ("requested_token_use", "grant"),
     ("actor_token", "actorToken"), ("actor_token_type", "actorTokenType"),
     ("audience", "the route's exchange.audience"), ("resource", "the route's exchange.resource"),
     ("scope", "the route's exchange.scope"),
@@ -168,15 +170,21 @@ extension Kind where Value == ExchangeSettings.SubjectError {
 }
 
 extension ExchangeSettings.Verification {
-  fileprivate static func read(_ object: inout ObjectReader) -> Self? {
-    object.later("signature", default: .bool(false), "whether its signature is checked")
+  fileprivate static func read(
+    _ object: inout ObjectReader, _ grant: ExchangeSettings.Grant
+  ) -> Self? {
+    // Entra's `sub` is another for each client; `oid` is the person's everywhere.
+    let usual: Subject =
+      grant == .onBehalfOf
+      ? .claims(caller: ClaimName(member: "oid"), issued: ClaimName(member: "oid")) : .same
     return ExchangeSettings.Verification(
       audience: object.optional(
         "audience", .verifiedAudience, default: Audience.requested,
         "\"requested\", a list or \"any\""),
       subject: object.optional(
-        "subject", .verifiedSubject, default: Subject.same,
-        "\"same\", two claims or \"any\""))
+        "subject", .verifiedSubject, default: usual, "\"same\", two claims or \"any\""),
+      signature: object.optional(
+        "signature", .bool, default: false, "also its signature, with its issuer's keys"))
   }
 }
 

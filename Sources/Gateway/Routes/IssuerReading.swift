@@ -126,7 +126,7 @@ extension Kind where Value == [UTF8Text] {
 }
 
 extension Kind where Value == SignatureAlgorithm {
-  fileprivate static var algorithm: Kind {
+  static var algorithm: Kind {
     Kind { setting in
       guard let text = Kind<UTF8Text>.text.read(setting) else { return nil }
       if let algorithm = SignatureAlgorithm(name: text.bytes.span) { return algorithm }

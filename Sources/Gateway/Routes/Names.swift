@@ -22,8 +22,10 @@ struct Names {
 
   var count: Int { names.count }
 
-  /// All of them in a sentence.
-  var list: String { Words.anyOf(names.compactMap { $0?.string }) }
+  /// Those at some indexes in a sentence.
+  func list(of indexes: [Int]) -> String {
+    Words.anyOf(indexes.compactMap { names[$0]?.string })
+  }
 
   func index(of name: UTF8Text) -> Int? { indexes[name] }
 

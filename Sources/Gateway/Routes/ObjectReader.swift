@@ -82,6 +82,9 @@ struct ObjectReader {
   /// Whether the key says something: null doesn't.
   func has(_ name: String) -> Bool { member(name).map { !$0.node.isNull } ?? false }
 
+  /// The text that a key has, if it is text.
+  func text(_ name: String) -> UTF8Text? { member(name)?.node.string }
+
   /// Complains that a key is missing, unless an unknown one turns out to be a misspelling of it.
   mutating func refuseMissing(_ name: String, _ purpose: String) {
     missing.append((name, purpose))

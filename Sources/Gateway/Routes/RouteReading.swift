@@ -5,7 +5,7 @@ import Wire
 struct RouteContext {
   let listeners: Names
   let issuers: Names
-  let exchanges: Names
+  let exchanges: ExchangeNames
   let upstreams: Names
   let urlUpstreams: URLUpstreams
   let limits: LimitSettings
@@ -31,7 +31,7 @@ struct ReadRoute {
       let isWholeMatch = setting.reading.findings.count == before
       let access = RouteAccess.read(&object, context)
       let action = RouteAction.read(&object, context)
-      object.later("clientCredentials", "a token of the gateway's own")
+      let ownToken = OwnTokenSettings.read(&object, context)
       object.later("rateLimit", "how many requests it takes")
       object.later("cors", "cross-origin requests")
       let limits = object.section("limits", "in place of the file's") {
@@ -44,8 +44,9 @@ struct ReadRoute {
       var settings: RouteSettings?
       if let match, let access, let action, let limits, let pathRules {
         settings = RouteSettings(
-          name: name?.string ?? match.path.text, match: match, access: access, action: action,
-          limits: limits, pathRules: pathRules, place: setting.place)
+          name: name?.string ?? match.path.text, match: match, access: access,
+          ownToken: ownToken, action: action, limits: limits, pathRules: pathRules,
+          place: setting.place)
       }
       return ReadRoute(
         settings: settings, match: isWholeMatch ? match : nil,
@@ -89,6 +90,12 @@ extension RouteAccess {
       object.refuseMissing(
         "exchange", "an \"audience\" for the service, \"strip\" or \"passthrough\"")
     }
+    if case .exchanged(let index, _) = onward, admission?.system == .admit,
+      context.exchanges.grants[index] == .onBehalfOf
+    {
+      object.find("admit")?.value("system")?.refuse(
+        "can't succeed: on-behalf-of takes people's tokens only")
+    }
     guard let authentication, let admission else { return nil }
     return .checked(authentication, admission, onward ?? .stripped)
   }
@@ -122,7 +129,7 @@ extension RouteAccess.Admission {
     return RouteAccess.Admission(
       person: object.optional("person", .choice(words), default: .admit, "people's tokens"),
       system: object.optional(
-        "system", .choice(words, later: ["client-credentials"]), default: .reject,
+        "system", .choice(words + [("client-credentials", .ownToken)]), default: .reject,
         "systems' tokens"),
       unknown: object.optional(
         "unknown", .choice(words), default: .admit, "tokens that nothing marks"))
@@ -131,7 +138,7 @@ extension RouteAccess.Admission {
 
 extension Kind where Value == UTF8Text {
   /// One scope (RFC 6749 §3.3).
-  fileprivate static var scope: Kind {
+  static var scope: Kind {
     Kind { setting in
       guard let text = Kind.text.read(setting) else { return nil }
       guard !text.bytes.contains(0x20) else {
@@ -148,44 +155,6 @@ extension Kind where Value == UTF8Text {
       guard let text = Kind.text.read(setting) else { return nil }
       let isPlain = text.bytes.allSatisfy { 0x20...0x7E ~= $0 && $0 != 0x22 && $0 != 0x5C }
       return isPlain ? text : setting.refused("a realm is of visible ASCII without \\ and \"")
-    }
-  }
-}
-
-extension Kind where Value == RouteAccess.Onward {
-  fileprivate static func onward(_ context: RouteContext) -> Kind {
-    Kind { setting in
-      if setting.node.members == nil {
-        switch setting.node.string {
-        case "strip": return .stripped
-        case "passthrough":
-          setting.reading.warn(setting.place, "the caller's own token goes on to the service")
-          return .passedThrough
-        case let word:
-          return setting.refused(
-            "expected an object, \"strip\" or \"passthrough\", found \(setting.found)",
-            suggestion: word.flatMap {
-              Spelling.nearest(to: $0.string, among: ["strip", "passthrough"])
-            })
-        }
-      }
-      return ObjectReader.read(setting) { object in
-        let hasName = object.has("with")
-        let named = object.optional("with", context.exchanges.kind, "an exchange's name")
-        let target = ExchangeTarget(
-          audiences: object.optional("audience", .list(.text), default: [], "whom it is for"),
-          resources: object.optional("resource", .list(.text), default: [], "what it is for"),
-          scopes: object.optional("scope", .list(.scope), default: [], "what it may do"))
-        if hasName { return named.map { .exchanged(index: $0, target) } }
-        guard context.exchanges.count == 1 else {
-          object.refuseMissing(
-            "with",
-            context.exchanges.count == 0
-              ? "the file has no \"exchanges\"" : "which exchange: \(context.exchanges.list)")
-          return nil
-        }
-        return .exchanged(index: 0, target)
-      }
     }
   }
 }

@@ -7,6 +7,8 @@ package struct RouteSettings: Sendable {
   package let name: String
   package let match: RouteMatch
   package let access: RouteAccess
+  /// `clientCredentials`: for systems' requests, or all of a public route's.
+  package let ownToken: OwnTokenSettings?
   package let action: RouteAction
   package let limits: RouteLimits
   package let pathRules: PathRules
@@ -61,6 +63,8 @@ package enum RouteAccess: Sendable {
     /// `exchange` in the file: what then goes on is what `Onward` says.
     case admit
     case reject
+    /// `client-credentials`, of systems only: let through with a token of the gateway's own.
+    case ownToken
   }
 
   /// What goes on to the service in `Authorization`.
@@ -79,6 +83,15 @@ package enum TokenPlace: Hashable, Sendable {
   case header
   case cookie(UTF8Text)
   case query(UTF8Text)
+}
+
+/// A token of the gateway's own that goes on, in place of one for the caller.
+package struct OwnTokenSettings: Hashable, Sendable {
+  /// An entry of `Configuration.exchanges` whose grant is client credentials.
+  package let exchange: Int
+  package let target: ExchangeTarget
+  /// In which field the verified caller's client id goes on.
+  package let callerHeader: UTF8Text?
 }
 
 /// What a route does with a request that it lets through.

@@ -67,6 +67,11 @@ struct Setting {
     at(member.node, key: Self.key(place.key, member.name))
   }
 
+  /// The value of a member of this object, where it has such a one.
+  func value(_ name: UTF8Text) -> Setting? {
+    node.members?.first { $0.name == name }.map(member)
+  }
+
   /// The name of a member of this object, as a text of its own.
   func name(of member: JSONMember) -> Setting {
     let node = JSONNode(value: .string(member.name), range: member.nameRange)

@@ -7,6 +7,8 @@ struct AdmittedIdentity: ~Copyable {
     case nothing
     case passthrough(Caller)
     case exchange(Caller, target: Int)
+    /// The gateway's own token; for a system that called, or for whoever calls a public route.
+    case ownToken(Route.OwnToken, Caller?)
   }
 
   fileprivate(set) var onward: Onward
@@ -20,6 +22,7 @@ enum Admission {
   ) throws(Refusal) -> AdmittedIdentity {
     switch route.access {
     case .open:
+      if let own = route.ownToken { return AdmittedIdentity(onward: .ownToken(own, nil)) }
       return AdmittedIdentity(onward: .nothing)
     case .checked(let check):
       guard let caller = identity.caller else { throw Refusal(.tokenMissing) }
@@ -32,6 +35,11 @@ enum Admission {
       }
       try requireScopes(check, caller.token)
       if let claims = check.claims, !caller.token.holds(claims) { throw Refusal(.claimRefused) }
+      if caller.token.identity == .system, check.admission.system == .ownToken {
+        // Reading has made sure that it is there; without it nothing may go on.
+        guard let own = route.ownToken else { throw Refusal(.systemIdentity) }
+        return AdmittedIdentity(onward: .ownToken(own, caller))
+      }
       switch check.onward {
       case .stripped: return AdmittedIdentity(onward: .nothing)
       case .passedThrough: return AdmittedIdentity(onward: .passthrough(caller))

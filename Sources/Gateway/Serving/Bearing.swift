@@ -16,13 +16,23 @@ struct Bearing: ~Copyable {
   }
 
   fileprivate let kind: Kind
+  /// Who called, beside a token of the gateway's own; no name: nothing is said.
+  fileprivate let callerName: [UInt8]
+  fileprivate let callerValue: [UInt8]
 
-  /// How many bytes the token has.
+  fileprivate init(kind: Kind, callerName: [UInt8] = [], callerValue: [UInt8] = []) {
+    self.kind = kind
+    self.callerName = callerName
+    self.callerValue = callerValue
+  }
+
+  /// How many bytes the token has, and what goes with it.
   var byteCount: Int {
-    switch kind {
-    case .nothing: 0
-    case .token(let held): held.token.count
-    case .callers(let range): range.count
+    let caller = callerName.count + callerValue.count
+    return switch kind {
+    case .nothing: caller
+    case .token(let held): held.token.count + caller
+    case .callers(let range): range.count + caller
     }
   }
 
@@ -32,8 +42,14 @@ struct Bearing: ~Copyable {
     return .max
   }
 
-  /// Writes the field, where there is one. `received` holds the request's head.
+  /// Writes the field, where there is one, and who called. `received` holds the request's head.
   func writeAuthorization(from received: Buffer, to out: Buffer) {
+    if !callerName.isEmpty {
+      out.append(callerName)
+      out.append(": ")
+      out.append(callerValue)
+      out.append("\r\n")
+    }
     switch kind {
     case .nothing: break
     case .token(let held):
@@ -56,13 +72,15 @@ final class Exchanger {
 
   /// Forgets a token that the service has refused: the next request has it anew.
   func forget(_ bearing: borrowing Bearing, of admitted: borrowing AdmittedIdentity) {
-    guard case .token(let held) = bearing.kind,
-      case .exchange(let caller, let target) = admitted.onward
-    else { return }
-    exchange.forget(held, of: caller, target: target)
+    guard case .token(let held) = bearing.kind else { return }
+    switch admitted.onward {
+    case .exchange(let caller, let target): exchange.forget(held, of: caller, target: target)
+    case .ownToken(let own, _): exchange.forgetOwn(held, target: own.target)
+    case .nothing, .passthrough: break
+    }
   }
 
-  /// What goes on for `admitted`: exchanged, the caller's own, or nothing.
+  /// What goes on for `admitted`: exchanged, the gateway's own, the caller's, or nothing.
   func bearing(
     of admitted: borrowing AdmittedIdentity, for request: Request
   ) async throws(Refusal) -> Bearing {
@@ -74,6 +92,14 @@ final class Exchanger {
     case .exchange(let caller, let target):
       return Bearing(
         kind: .token(try await exchange.token(for: caller, target: target, request)))
+    case .ownToken(let own, let caller):
+      let client = caller?.token.clientID
+      request.record.clientIDJSON = client?.json ?? []
+      let token = try await exchange.ownToken(target: own.target, request)
+      guard let value = client?.field, !value.isEmpty, let name = own.callerHeader else {
+        return Bearing(kind: .token(token))
+      }
+      return Bearing(kind: .token(token), callerName: name, callerValue: value)
     }
   }
 }

@@ -76,6 +76,8 @@ enum RequestWriter {
       let goesOn =
         !line.isHopByHop && !stopped.contains(line.known)
         && !(line.known == .maxForwards && head.method == .options)
+        && (forward.callerHeaders.isEmpty
+          || !forward.callerHeaders.contains { $0.matchesFolded(line, in: received.readable) })
       if goesOn {
         if runStart < 0 { runStart = Int(line.nameStart) }
         continue

@@ -11,6 +11,8 @@ final class Route {
   /// JSON text, quotes included, for the access log.
   let nameJSON: [UInt8]
   let access: Access
+  /// The gateway's own token, for systems' requests or all of a public route's.
+  let ownToken: OwnToken?
   let action: Action
   let bodyBytesMax: UInt64
   let bodyTimeoutMs: Int64
@@ -51,6 +53,13 @@ final class Route {
     let list: [TokenSource]
   }
 
+  /// A token of the gateway's own, and in which field the caller's client id goes on.
+  struct OwnToken {
+    /// By the index of the worker's targets.
+    let target: Int
+    let callerHeader: [UInt8]?
+  }
+
   enum Onward {
     /// By the index of the worker's targets.
     case exchanged(target: Int)
@@ -78,14 +87,18 @@ final class Route {
     /// The caller's fields that don't go on as they came.
     let stopped: FieldNameSet
 
+    /// Fields that no caller may fill, on whatever route.
+    let callerHeaders: [FieldNameKey]
+
     init(
       _ settings: ForwardSettings, upstream: Upstream, places: TokenPlaces? = nil,
-      keepsToken: Bool = false
+      keepsToken: Bool = false, callerHeaders: [FieldNameKey] = []
     ) {
       self.places = places
       self.keepsToken = keepsToken
       stopped = places.map { RequestWriter.dropped.union($0.fields) } ?? RequestWriter.dropped
       self.upstream = upstream
+      self.callerHeaders = callerHeaders
       hostPolicy = settings.host
       hostLiteral = if case .literal(let host) = settings.host { Array(host.utf8) } else { [] }
       timeoutMs = settings.timeoutMs
@@ -96,10 +109,12 @@ final class Route {
   }
 
   init(
-    _ settings: RouteSettings, access: Access, action: Action, listenerCount: Int
+    _ settings: RouteSettings, access: Access, ownToken: OwnToken? = nil, action: Action,
+    listenerCount: Int
   ) {
     self.settings = settings
     self.access = access
+    self.ownToken = ownToken
     self.action = action
     var json: [UInt8] = []
     JSONWriter.appendString(settings.name, to: &json)

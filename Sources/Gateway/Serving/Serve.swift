@@ -85,6 +85,7 @@ extension Engine {
     if !head.keepAlive { request.connection.closesAfterAnswer = true }
     request.connection.content = BodyFlow(
       head.framing, as: head.framing == .chunked ? .chunked : .length, pinned: head.byteCount)
+    if !callerHeaders.isEmpty { request.connection.content.withheldTrailers = callerHeaders }
   }
 
   /// What must be known of a request before anything is decided: who sent it, its id, its path in

@@ -21,15 +21,16 @@ final class ExchangeFlight: Sendable {
   /// Of the caller's token and the target.
   let key: SHA256Digest
   let target: SharedTarget
-  let subject: VerifiedToken
-  /// The caller's token: it goes to the token service and nowhere else.
+  /// nil where the token is the gateway's own.
+  let subject: VerifiedToken?
+  /// The caller's token, empty where there is none: it goes to the token service and nowhere else.
   let subjectToken: [UInt8]
   /// The token that is refreshed, where this is no caller's first.
   let replacing: KeptToken?
   private let state = Mutex(State())
 
   init(
-    key: SHA256Digest, target: SharedTarget, subject: VerifiedToken, subjectToken: [UInt8],
+    key: SHA256Digest, target: SharedTarget, subject: VerifiedToken?, subjectToken: [UInt8],
     replacing: KeptToken? = nil
   ) {
     self.replacing = replacing
@@ -84,6 +85,8 @@ final class ExchangeFlights: Sendable {
 final class SharedExchange: Sendable {
   let settings: ExchangeSettings
   let context: TLSClientContext?
+  /// What the gateway shows itself by, where its method is `private_key_jwt`.
+  let assertion: ClientAssertion?
   let cache: ExchangeCache
   let flights: ExchangeFlights
   let breaker: Breaker
@@ -103,11 +106,12 @@ final class SharedExchange: Sendable {
   ///   - former: the exchange of that name before a reload. Its tokens stay: each is kept under a
   ///     digest of all that it depends on.
   init(
-    _ settings: ExchangeSettings, context: TLSClientContext?, issuer: IssuerKeys?,
-    after former: SharedExchange? = nil
+    _ settings: ExchangeSettings, context: TLSClientContext?, assertion: ClientAssertion? = nil,
+    issuer: IssuerKeys?, after former: SharedExchange? = nil
   ) {
     self.settings = settings
     self.context = context
+    self.assertion = assertion
     self.issuer = issuer
     let kept = former.flatMap { $0.settings.cache == settings.cache ? $0.cache : nil }
     cache = kept ?? ExchangeCache(settings.cache)
@@ -124,8 +128,16 @@ final class SharedExchange: Sendable {
   /// Where tokens are exchanged; nil while discovery has not said so.
   var endpoint: HTTPURL? {
     switch settings.tokenService {
-    case .endpoint(let url): url
-    case .issuer: issuer?.discovery?.tokenEndpoint
+    case .endpoint(let url): return url
+    case .issuer:
+      let document = issuer?.discovery
+      // RFC 8705 §5: certificates are asked for elsewhere, where the document says so.
+      if case .certificate = settings.client.method,
+        let alias = document?.certificateTokenEndpoint
+      {
+        return alias
+      }
+      return document?.tokenEndpoint
     }
   }
 

@@ -26,6 +26,8 @@ final class KnownToken {
   let identityRuleJSON: [UInt8]
   /// What all workers share; for what is rare.
   let verified: VerifiedToken
+  /// Made when it is first wanted: most callers are people, who have none.
+  lazy var clientID = ClientID(of: self)
 
   /// The token issued last, in the object itself: most callers want one service.
   private var recent: Issued?

@@ -55,7 +55,8 @@ final class SharedTokens: Sendable {
       let issuer: IssuerKeys? =
         if case .issuer(let index, _) = settings.tokenService { keys[index] } else { nil }
       return SharedExchange(
-        settings, context: material.exchanges[index], issuer: issuer,
+        settings, context: material.exchanges[index], assertion: material.assertions[index],
+        issuer: issuer,
         after: former?.exchanges.first { $0.settings.name == settings.name })
     }
     if let settings = configuration.sharedCache {

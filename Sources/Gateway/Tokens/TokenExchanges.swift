@@ -18,6 +18,7 @@ final class TokenExchanges {
   private let loop: EventLoop
   private var targets: [(shared: SharedTarget, audienceJSON: [UInt8], tally: ExchangeTally)] = []
   private var indexes: [TargetPlace: Int] = [:]
+  private var ownTokens = OwnTokens()
 
   private struct TargetPlace: Hashable {
     let exchange: Int
@@ -142,6 +143,73 @@ final class TokenExchanges {
     return begin(key, for: caller, index, request, replacing: kept).isNew
   }
 
+  /// A token for `target` that stands for the gateway itself: one for all callers.
+  func ownToken(
+    target index: Int, _ request: Request
+  ) async throws(Refusal) -> HeldToken {
+    request.record.audienceJSON = targets[index].audienceJSON
+    let nowMs = Clock.wallMs()
+    if let held = ownTokens.token(for: index, atMs: nowMs) {
+      note(.clientCredentials, target: index, request)
+      return held
+    }
+    let target = targets[index].shared
+    let key = ExchangeCache.ownKey(target: target.digest, digester: digester)
+    switch target.exchange.cache.find(key, nowMs: nowMs) {
+    case .issued(let kept):
+      note(.clientCredentials, target: index, request)
+      if kept.takeRefresh(nowMs: nowMs), !target.exchange.breaker.isBlocked(nowMs: loop.nowMs) {
+        _ = beginOwn(key, index, replacing: kept)
+      }
+      return keepOwn(kept.token, kept, index)
+    case .refused(let refusal):
+      note(.denied, target: index, request)
+      throw Refusal(refusal)
+    case nil: break
+    }
+    request.record.exchange = .clientCredentials
+    let beganNs = Clock.monotonicNs()
+    defer { request.record.exchangeNs += Clock.monotonicNs() - beganNs }
+    switch try await outcome(of: beginOwn(key, index), request) {
+    case .issued(let issued, let kept):
+      note(.clientCredentials, target: index, request)
+      return keepOwn(issued, kept, index)
+    case .refused(let refusal):
+      note(refusal.isRemembered ? .denied : .failed, target: index, request)
+      throw Refusal(refusal)
+    }
+  }
+
+  /// Joins the call for the gateway's own token that is under way, or begins one.
+  private func beginOwn(
+    _ key: SHA256Digest, _ index: Int, replacing old: KeptToken? = nil
+  ) -> ExchangeFlight {
+    let target = targets[index].shared
+    let (flight, isNew) = target.exchange.flights.join(key) {
+      ExchangeFlight(key: key, target: target, subject: nil, subjectToken: [], replacing: old)
+    }
+    if isNew {
+      let worker = worker
+      loop.spawn { await worker.perform(flight) }
+    }
+    return flight
+  }
+
+  /// Forgets the gateway's own token where a service has refused it.
+  func forgetOwn(_ held: HeldToken, target index: Int) {
+    ownTokens.forget(held.token, for: index)
+    let key = ExchangeCache.ownKey(target: targets[index].shared.digest, digester: digester)
+    targets[index].shared.exchange.cache.remove(key, ifTokenIs: held.token)
+    cache?.remove(key)
+  }
+
+  /// Keeps the gateway's own token in this worker's copy.
+  private func keepOwn(_ issued: IssuedToken, _ kept: KeptToken?, _ index: Int) -> HeldToken {
+    let held = HeldToken(token: issued.bytes.map { $0 }, keptAtMs: kept?.keptAtMs ?? .max)
+    if let kept { ownTokens.keep(held, for: index, untilMs: kept.unaskedUntilMs) }
+    return held
+  }
+
   /// Keeps an issued token in the worker's own copy of what it knows of the caller's.
   private func keep(
     _ issued: IssuedToken, _ kept: KeptToken?, for caller: Caller, _ index: Int
@@ -170,7 +238,7 @@ final class TokenExchanges {
     // A token that is refreshed is there already: it is had from the service itself.
     let sought = flight.replacing == nil ? await seek(flight) : .missing
     let outcome: ExchangeFlight.Outcome
-    let endsAtMs = flight.subject.expiresAtMs
+    let endsAtMs = flight.subject?.expiresAtMs ?? NumericDate.latestMs
     do throws(ExchangeRefusal) {
       let issued =
         if case .found(let token) = sought { token } else { try await call(flight) }
@@ -207,7 +275,8 @@ final class TokenExchanges {
       let keptUntilMs =
         settings.sizeBytes > 0
         ? issued.keptUntilMs(
-          nowMs: nowMs, subjectEndsAtMs: flight.subject.expiresAtMs, settings) : nil
+          nowMs: nowMs,
+          subjectEndsAtMs: flight.subject?.expiresAtMs ?? NumericDate.latestMs, settings) : nil
       cache.settle(sought, flight.key, issued: issued, keptUntilMs: keptUntilMs, nowMs: nowMs)
     case .refused:
       cache.settle(sought, flight.key, issued: nil, keptUntilMs: nil, nowMs: nowMs)
@@ -232,7 +301,8 @@ final class TokenExchanges {
       }
     }
     cache.insert(
-      flight.key, refusal, subjectEndsAtMs: flight.subject.expiresAtMs, nowMs: nowMs)
+      flight.key, refusal,
+      subjectEndsAtMs: flight.subject?.expiresAtMs ?? NumericDate.latestMs, nowMs: nowMs)
   }
 
   private func call(_ flight: ExchangeFlight) async throws(ExchangeRefusal) -> IssuedToken {
@@ -296,25 +366,15 @@ final class TokenExchanges {
     _ flight: ExchangeFlight, at endpoint: HTTPURL, _ waiter: Waiter, _ untilMs: Int64
   ) async throws(ExchangeRefusal) -> IssuedToken {
     let target = flight.target
-    let subjectToken = flight.subjectToken
-    var fields = Array("Accept: application/json\r\nContent-Type: ".utf8)
-    fields += Array(TokenExchange.contentType.utf8)
-    fields += [13, 10]
-    if let authorization = target.request.authorization {
-      fields += Array("Authorization: ".utf8)
-      fields += authorization.revealed
-      fields += [13, 10]
-    }
-    let call = Call(
-      .post, target: endpoint.target, authority: endpoint.origin.authority, fields: fields,
-      content: target.request.makeBody(subjectToken: subjectToken.span),
-      answerBytesMax: TokenAnswer.bytesMax)
+    let call = try target.call(at: endpoint, flight)
     let pool = clients.pool(
       for: endpoint.origin, tls: target.exchange.context, .exchange(serial: target.exchange.serial))
     let beganAtMs = Clock.wallMs()
     let answer: CallAnswer
     do throws(CallFault) {
-      answer = try await pool.call(call, waiter: waiter, untilMs: untilMs)
+      answer = try await pool.call(call, waiter: waiter, untilMs: untilMs) {
+        target.callAgain(call, at: endpoint, flight)
+      }
     } catch {
       switch error {
       case .timedOut, .unconnected(.timedOut): throw .timedOut
@@ -322,12 +382,17 @@ final class TokenExchanges {
       case .tooLarge: throw .nonsense
       }
     }
-    return try target.judge.judge(
+    let subjectToken = flight.subjectToken
+    let issued = try target.judge.judge(
       TokenAnswer(
         status: answer.status,
         contentType: answer.contentType.isEmpty ? nil : answer.contentType,
         retryAfter: answer.retryAfter, body: answer.content),
       subject: flight.subject, subjectToken: subjectToken.span, nowMs: beganAtMs)
+    if target.exchange.settings.verify.signature {
+      try await shared.checkSignature(of: issued, waiter, untilMs: untilMs)
+    }
+    return issued
   }
 }
 

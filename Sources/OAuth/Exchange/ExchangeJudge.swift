@@ -12,10 +12,11 @@ package struct ExchangeJudge: Sendable {
     self.target = target
   }
 
-  /// `subjectToken` is what was sent, and `subject` what it says. `nowMs` is when the call began,
-  /// so that the time it took is no part of the issued token's life.
+  /// `subjectToken` is what was sent, and `subject` what it says; nil where the grant has no
+  /// caller. `nowMs` is when the call began, so that the time it took is no part of the issued
+  /// token's life.
   package func judge(
-    _ answer: TokenAnswer, subject: VerifiedToken, subjectToken: Span<UInt8>, nowMs: Int64
+    _ answer: TokenAnswer, subject: VerifiedToken?, subjectToken: Span<UInt8>, nowMs: Int64
   ) throws(ExchangeRefusal) -> IssuedToken {
     switch answer.status {
     case 200:
@@ -51,13 +52,17 @@ package struct ExchangeJudge: Sendable {
       return ExchangeRefusal(.misconfigured, note: note, countsForBreaker: true)
     }
     // Entra: the caller has to sign in anew, with these claims (its conditional access).
-    if code == "interaction_required" {
+    let hasCaller = settings.grant != .clientCredentials
+    if code == "interaction_required", hasCaller {
       return ExchangeRefusal(
         .subjectRefused, note: note, claimsChallenge: claimsChallenge(root), isRemembered: true)
     }
-    let isSubjects = settings.subjectErrors.contains { known in
-      known.error == code && (known.description == nil || known.description == text)
-    }
+    // Without a caller's token nothing can be wrong with it, whatever the code usually means.
+    let isSubjects =
+      hasCaller
+      && settings.subjectErrors.contains { known in
+        known.error == code && (known.description == nil || known.description == text)
+      }
     if isSubjects { return ExchangeRefusal(.subjectRefused, note: note, isRemembered: true) }
     let isOurs = code == "unauthorized_client" || code == "unsupported_grant_type"
     return ExchangeRefusal(isOurs ? .misconfigured : .denied, note: note, isRemembered: true)
@@ -93,11 +98,11 @@ package struct ExchangeJudge: Sendable {
   }
 
   private func isTelling(_ text: [UInt8]) -> Bool {
-    let secret =
-      switch settings.client.method {
-      case .basic(let secret), .post(let secret): secret.revealed
-      }
-    return contains(text, Array("eyJ".utf8)) || (!secret.isEmpty && contains(text, secret))
+    if contains(text, Array("eyJ".utf8)) { return true }
+    return [settings.client.secret, settings.actorToken].contains { secret in
+      guard let secret = secret?.revealed, !secret.isEmpty else { return false }
+      return contains(text, secret)
+    }
   }
 
   private func contains(_ text: [UInt8], _ part: [UInt8]) -> Bool {
@@ -114,7 +119,7 @@ package struct ExchangeJudge: Sendable {
   // Issued tokens
 
   private func issued(
-    _ answer: TokenAnswer, subject: VerifiedToken, subjectToken: Span<UInt8>, nowMs: Int64
+    _ answer: TokenAnswer, subject: VerifiedToken?, subjectToken: Span<UInt8>, nowMs: Int64
   ) throws(ExchangeRefusal) -> IssuedToken {
     guard answer.isJSON, let root = parse(answer.body) else {
       throw ExchangeRefusal(.misconfigured, note: "200 without JSON")
@@ -141,6 +146,8 @@ package struct ExchangeJudge: Sendable {
         }
         endsAtMs = min(endsAtMs ?? end, end)
       }
+    } else if settings.verify.signature {
+      throw ExchangeRefusal(.unverified, note: "the issued token is no JWT")
     }
     return IssuedToken(token, endsAtMs: endsAtMs)
   }
@@ -217,7 +224,7 @@ package struct ExchangeJudge: Sendable {
 
   /// `verify`: an issued JWT is for what was asked, and speaks of the same person.
   private func check(
-    _ claims: JSONNode, subject: VerifiedToken
+    _ claims: JSONNode, subject: VerifiedToken?
   ) throws(ExchangeRefusal) {
     let wanted: [UTF8Text]? =
       switch settings.verify.audience {
@@ -233,6 +240,7 @@ package struct ExchangeJudge: Sendable {
         throw ExchangeRefusal(.unverified, note: "the issued token is for another audience")
       }
     }
+    guard let subject else { return }
     let isSubjects =
       switch settings.verify.subject {
       case .any: true

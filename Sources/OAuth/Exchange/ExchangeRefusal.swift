@@ -62,6 +62,13 @@ package struct ExchangeRefusal: Error, Sendable, Equatable {
   /// The answer is no HTTP, or longer than `TokenAnswer.bytesMax`.
   package static let nonsense = ExchangeRefusal(.misconfigured, note: "an answer that is none")
 
+  /// The client shows itself by a certificate, and the endpoint's connection has none.
+  package static let certificateUnseen = ExchangeRefusal(
+    .misconfigured, note: "tls_client_auth needs an https token endpoint")
+  /// OpenSSL failed to sign the client's assertion.
+  package static let unsigned = ExchangeRefusal(
+    .misconfigured, note: "the client's assertion could not be signed")
+
   /// The service is not called for so many seconds more: the breaker is open, or it asked for
   /// patience.
   package static func notCalled(seconds: Int64, isBroken: Bool) -> ExchangeRefusal {

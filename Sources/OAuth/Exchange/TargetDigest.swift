@@ -13,10 +13,12 @@ package enum TargetDigest {
     digester: Digester
   ) -> SHA256Digest {
     var input = LengthPrefixed()
-    input.append("tollgate target 1")
+    input.append("tollgate target 2")
     input.append(tokenService)
     switch settings.grant {
     case .tokenExchange: input.append("token-exchange")
+    case .onBehalfOf: input.append("on-behalf-of")
+    case .clientCredentials: input.append("client-credentials")
     }
     input.append(settings.client.id)
     input.append(target.audiences)
@@ -24,6 +26,9 @@ package enum TargetDigest {
     input.append(target.scopes)
     input.append(settings.subjectTokenType)
     input.append(settings.requestedTokenType.map { [$0] } ?? [])
+    // The actor's token itself, which never leaves: what comes out is a digest of all this.
+    let actor = settings.actorToken.map { UTF8Text($0.revealed) }
+    input.append(actor.map { [$0, settings.actorTokenType] } ?? [])
     input.append(settings.parameters.flatMap { [$0.name, $0.value] })
     switch settings.verify.audience {
     case .requested: input.append("requested")
@@ -35,6 +40,7 @@ package enum TargetDigest {
     case .claims(let caller, let issued): input.append(["claims", caller.text, issued.text])
     case .any: input.append("any")
     }
+    input.append(settings.verify.signature ? "signature" : "no signature")
     return digester.digest(input.bytes)
   }
 }

@@ -8,6 +8,9 @@ package struct DiscoveryDocument: Sendable, Equatable {
   package let keySet: HTTPURL?
   /// `token_endpoint`.
   package let tokenEndpoint: HTTPURL?
+  /// The same for clients that show themselves by a certificate (RFC 8705 §5): another host or
+  /// port, since asking for one would trouble browsers.
+  package let certificateTokenEndpoint: HTTPURL?
 
   /// Reads the answer to a request for the document. Its `issuer` must be the one that was asked
   /// for, byte for byte (OpenID Connect Discovery §4.3): else one tenant could speak for another.
@@ -22,6 +25,9 @@ package struct DiscoveryDocument: Sendable, Equatable {
     guard let named = root["issuer"]?.string, named == issuer else { throw .issuerDiffers }
     keySet = try Self.endpoint("jwks_uri", in: root)
     tokenEndpoint = try Self.endpoint("token_endpoint", in: root)
+    certificateTokenEndpoint = try root["mtls_endpoint_aliases"].flatMap {
+      aliases throws(DiscoveryFault) in try Self.endpoint("token_endpoint", in: aliases)
+    }
   }
 
   private static func endpoint(

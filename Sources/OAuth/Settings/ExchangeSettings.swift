@@ -10,6 +10,9 @@ package struct ExchangeSettings: Sendable {
   package let subjectTokenType: UTF8Text
   /// nil: not sent, since some services refuse it.
   package let requestedTokenType: UTF8Text?
+  /// Who acts for the caller, and what kind of token says so; of RFC 8693 only.
+  package let actorToken: Secret?
+  package let actorTokenType: UTF8Text
   /// More form fields, in the file's order. None of them is one that the gateway sets itself.
   package let parameters: [Parameter]
   /// Certificate authorities for the token service in place of the system's.
@@ -36,6 +39,10 @@ package struct ExchangeSettings: Sendable {
   package enum Grant: Hashable, Sendable {
     /// RFC 8693.
     case tokenExchange
+    /// Entra's on-behalf-of: RFC 7523's grant with the caller's token as assertion.
+    case onBehalfOf
+    /// RFC 6749 §4.4: a token of the gateway's own, for no caller.
+    case clientCredentials
   }
 
   package struct Parameter: Hashable, Sendable {
@@ -97,6 +104,8 @@ package struct ExchangeSettings: Sendable {
   package struct Verification: Hashable, Sendable {
     package let audience: Audience
     package let subject: Subject
+    /// Whether its signature is checked with its issuer's keys too; what is no JWT is then refused.
+    package let signature: Bool
 
     package enum Audience: Hashable, Sendable {
       /// Those that the route asked for.
@@ -114,17 +123,19 @@ package struct ExchangeSettings: Sendable {
       case any
     }
 
-    package init(audience: Audience, subject: Subject) {
+    package init(audience: Audience, subject: Subject, signature: Bool = false) {
       self.audience = audience
       self.subject = subject
+      self.signature = signature
     }
   }
 
   package init(
     name: String, tokenService: TokenService, grant: Grant, client: ClientAuthentication,
-    subjectTokenType: UTF8Text, requestedTokenType: UTF8Text?, parameters: [Parameter],
-    ca: FileReference?, timeoutMs: Int64, retries: Int, concurrency: Int, cache: Cache,
-    breaker: Breaker, subjectErrors: [SubjectError], verify: Verification, place: ConfigPlace
+    subjectTokenType: UTF8Text, requestedTokenType: UTF8Text?, actorToken: Secret?,
+    actorTokenType: UTF8Text, parameters: [Parameter], ca: FileReference?,
+    timeoutMs: Int64, retries: Int, concurrency: Int, cache: Cache, breaker: Breaker,
+    subjectErrors: [SubjectError], verify: Verification, place: ConfigPlace
   ) {
     self.name = name
     self.tokenService = tokenService
@@ -132,6 +143,8 @@ package struct ExchangeSettings: Sendable {
     self.client = client
     self.subjectTokenType = subjectTokenType
     self.requestedTokenType = requestedTokenType
+    self.actorToken = actorToken
+    self.actorTokenType = actorTokenType
     self.parameters = parameters
     self.ca = ca
     self.timeoutMs = timeoutMs
@@ -142,24 +155,6 @@ package struct ExchangeSettings: Sendable {
     self.subjectErrors = subjectErrors
     self.verify = verify
     self.place = place
-  }
-}
-
-/// How the gateway shows the token service who it is (RFC 6749 §2.3).
-package struct ClientAuthentication: Sendable {
-  package let id: UTF8Text
-  package let method: Method
-
-  package enum Method: Sendable {
-    /// `client_secret_basic`: form-encoded first, then base64 (RFC 6749 §2.3.1).
-    case basic(Secret)
-    /// `client_secret_post`: in the form.
-    case post(Secret)
-  }
-
-  package init(id: UTF8Text, method: Method) {
-    self.id = id
-    self.method = method
   }
 }
 

@@ -87,7 +87,7 @@ extension UnverifiedToken {
   }
 
   /// The key of the set that made the signature.
-  private func signingKey(in keys: JWKSet) throws(TokenFault) -> JWK {
+  func signingKey(in keys: JWKSet) throws(TokenFault) -> JWK {
     switch keys.find(jws.keyID, for: jws.algorithm) {
     case .found(let candidates, let isCertain):
       if let key = candidates.first(where: { jws.isSigned(by: $0.key) }) { return key }

@@ -12,6 +12,21 @@ package struct TrailerSection: Sendable {
   package var byteCount: Int { bytes.count }
   package var isEmpty: Bool { lines.isEmpty }
 
+  /// The lines but for fields of these names, `_` and `-` being one letter.
+  package func bytes(without names: [FieldNameKey]) -> [UInt8] {
+    var kept: [UInt8] = []
+    var end = bytes.count
+    // From the last line back, so that each one's end is where the next one begins.
+    for line in lines.reversed() {
+      let start = Int(line.nameStart)
+      if !names.contains(where: { $0.matchesFolded(line, in: bytes.span) }) {
+        kept.insert(contentsOf: bytes[start..<end], at: 0)
+      }
+      end = start
+    }
+    return kept
+  }
+
   /// Takes the section that was received, less what a trailer must not say.
   ///
   /// RFC 9110 §6.5.1 forbids framing, routing, authentication, request modifiers, and what says how

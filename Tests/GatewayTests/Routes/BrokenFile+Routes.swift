@@ -195,23 +195,6 @@ extension BrokenFile {
              |                                 ^~~~~~~~~~~~~~~~~
       """#),
     .init(
-      "an own token before its time",
-      file(
-        "routes",
-        #"""
-        [
-            { "match": { "path": "/" }, "admit": { "system": "client-credentials" }, "clientCredentials": {}, "exchange": "strip", "forward": { "to": "orders" } }
-          ]
-        """#),
-      #"""
-      routes.json:7:54: routes[0].admit.system: "client-credentials" is not supported yet
-          7 |     { "match": { "path": "/" }, "admit": { "system": "client-credentials" }, "clientCredentials": {}, "exchange": "strip", "forward": { "to": "orders" } }
-            |                                                      ^~~~~~~~~~~~~~~~~~~~
-      routes.json:7:78: routes[0].clientCredentials: not supported yet
-          7 |     { "match": { "path": "/" }, "admit": { "system": "client-credentials" }, "clientCredentials": {}, "exchange": "strip", "forward": { "to": "orders" } }
-            |                                                                              ^~~~~~~~~~~~~~~~~~~
-      """#),
-    .init(
       "an upstream of another name",
       file(
         "routes",

@@ -182,27 +182,6 @@ extension BrokenFile {
             |                     ^~~~~~~~~~~~~~~~~~~~~~~~~~~~~~
       """#),
     .init(
-      "a grant before its time",
-      file(
-        "exchanges",
-        #"""
-        { "corp": {
-            "tokenService": "corp", "grant": "on-behalf-of",
-            "client": { "id": "gw", "method": "private_key_jwt", "key": "gateway.key" }
-          } }
-        """#),
-      #"""
-      routes.json:7:38: exchanges.corp.grant: "on-behalf-of" is not supported yet
-          7 |     "tokenService": "corp", "grant": "on-behalf-of",
-            |                                      ^~~~~~~~~~~~~~
-      routes.json:8:39: exchanges.corp.client.method: "private_key_jwt" is not supported yet
-          8 |     "client": { "id": "gw", "method": "private_key_jwt", "key": "gateway.key" }
-            |                                       ^~~~~~~~~~~~~~~~~
-      routes.json:8:58: exchanges.corp.client.key: not supported yet
-          8 |     "client": { "id": "gw", "method": "private_key_jwt", "key": "gateway.key" }
-            |                                                          ^~~~~
-      """#),
-    .init(
       "a secret that is not set",
       file(
         "exchanges",
@@ -309,9 +288,6 @@ extension BrokenFile {
       routes.json:7:68: exchanges.corp.verify.subject: expected "same" or "any"
           7 |     "tokenService": "corp", "verify": { "audience": [], "subject": "sub", "signature": true },
             |                                                                    ^~~~~
-      routes.json:7:75: exchanges.corp.verify.signature: not supported yet
-          7 |     "tokenService": "corp", "verify": { "audience": [], "subject": "sub", "signature": true },
-            |                                                                           ^~~~~~~~~~~
       """#),
     .init(
       "more than a token's life",

@@ -20,14 +20,14 @@ struct BrokenFile: Sendable, CustomTestStringConvertible {
 struct BrokenFilesTests {
   @Test(
     arguments: BrokenFile.whole + BrokenFile.server + BrokenFile.tokens + BrokenFile.services
-      + BrokenFile.routes + BrokenFile.sharedCache)
+      + BrokenFile.routes + BrokenFile.sharedCache + BrokenFile.grants)
   func `says all that is wrong with a file, and where`(_ example: BrokenFile) {
     #expect(complaints(example.text).joined(separator: "\n") == example.shown)
   }
 
   @Test(
     arguments: BrokenFile.whole + BrokenFile.server + BrokenFile.tokens + BrokenFile.services
-      + BrokenFile.routes + BrokenFile.sharedCache)
+      + BrokenFile.routes + BrokenFile.sharedCache + BrokenFile.grants)
   func `has no configuration and shows no secret`(_ example: BrokenFile) {
     let loaded = load(example.text, environment: ["SECRET": "hunter2"])
     #expect(loaded.configuration == nil)

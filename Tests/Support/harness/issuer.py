@@ -15,6 +15,7 @@ class Service:
     """A small HTTP server of its own port on 127.0.0.1; `answer(handler)` says what it does."""
 
     certificate = None  # files of one make it https
+    client_authority = None  # then callers must show a certificate of this authority
 
     def __init__(self):
         service = self
@@ -49,6 +50,9 @@ class Service:
             scheme = "https"
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(self.certificate["chain"], self.certificate["key"])
+            if self.client_authority:
+                context.verify_mode = ssl.CERT_REQUIRED
+                context.load_verify_locations(cadata=self.client_authority.pem.decode())
             self.server.socket = context.wrap_socket(
                 self.server.socket, server_side=True, do_handshake_on_connect=False
             )

@@ -30,7 +30,9 @@ class Promise:
     def __init__(self, services, issuers, audience):
         self.services, self.issuers, self.audience = services, issuers, audience
         self.audiences = {}  # by path prefix
-        self.kinds = {}  # by path prefix: "exchanged" (without an entry), "none", "caller", "any"
+        # By path prefix: "exchanged" (without an entry), "own" (the gateway's), "none", "caller",
+        # "any".
+        self.kinds = {}
 
     def for_path(self, table, path, default):
         found = [prefix for prefix in table if path.startswith(prefix)]
@@ -74,10 +76,15 @@ class Promise:
         audience = [audience] if isinstance(audience, str) else audience
         if sorted(audience or []) != sorted([wanted] if isinstance(wanted, str) else wanted):
             return f"the token is for {audience}, this is {wanted}"
+        if (kind == "own") != (issued.subject_token is None):
+            return f"the token stands for {issued.person!r}, and this is {kind}"
+        if kind == "own":
+            return self.leaked(request)
         person = request.person
         if person is None:
             return "the test did not say whose request this is (X-Test-Person)"
-        if claims.get("sub") != person or issued.person != person:
+        told = claims.get("sub", "").removeprefix("pairwise-")
+        if told != person or issued.person != person:
             return f"the token of {claims.get('sub')!r} arrived on a request of {person!r}"
         return self.leaked(request)
 

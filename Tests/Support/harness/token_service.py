@@ -1,4 +1,8 @@
-"""An RFC 8693 token service that checks what it is asked, counts it, and can be made to fail."""
+"""A token service that checks what it is asked, counts it, and can be made to fail.
+
+It knows RFC 8693's exchange, Entra's on-behalf-of and client credentials, and each way in which a
+client can show who it is. Assertions are judged by others' library, not by what is written here.
+"""
 
 import base64
 import binascii
@@ -8,10 +12,16 @@ import urllib.parse
 import uuid
 from dataclasses import dataclass, field
 
+from joserfc import errors as jose_errors
+from joserfc import jwk, jwt
+
 from .issuer import Service
 from .keys import Key, claims_of, mint, now
 
 EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
+ON_BEHALF_OF = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+CLIENT_CREDENTIALS = "client_credentials"
+ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"
 
 
@@ -24,6 +34,12 @@ class Call:
     content_type: str | None
     accept: str | None
     head: dict = field(default_factory=dict)
+    certificate: bytes | None = None  # DER of what the connection showed
+
+    @property
+    def subject(self):
+        """The caller's token, wherever the grant puts it."""
+        return self.value("subject_token") or self.value("assertion")
 
     def values(self, name):
         return [value for key, value in self.form if key == name]
@@ -37,7 +53,7 @@ class Call:
 class Issued:
     """What is known of an exchanged token."""
 
-    subject_token: str
+    subject_token: str | None  # none: the client's own
     person: str
     audience: list
     scope: str | None
@@ -47,8 +63,13 @@ class TokenService(Service):
     """`failure(call, handler)` may answer instead (and return true); `complaints` lists what a
     call of the gateway got wrong, and fails the tests."""
 
-    def __init__(self, client="gateway", secret="s3cret", alg="ES256", pad=0, certificate=None):
-        self.certificate = certificate
+    def __init__(self, client="gateway", secret="s3cret", alg="ES256", pad=0, certificate=None,
+                 client_authority=None):  # fmt: skip
+        self.certificate, self.client_authority = certificate, client_authority
+        self.client_key = None  # of private_key_jwt: the client's public JWK
+        self.assertion_audience = None  # what an assertion's aud must be, if not the endpoint
+        self.client_certificate = None  # of tls_client_auth: DER
+        self.jtis = set()
         self.client, self.secret = client, secret
         self.method = "client_secret_basic"
         self.key = Key(alg, kid="issued-1")
@@ -76,7 +97,7 @@ class TokenService(Service):
         self.lifetime, self.claim_changes, self.answer_changes = 3600, {}, {}
 
     def calls_for(self, token):
-        return [call for call in list(self.calls) if call.value("subject_token") == token]
+        return [call for call in list(self.calls) if call.subject == token]
 
     # -- one call
 
@@ -91,6 +112,7 @@ class TokenService(Service):
             handler.headers.get("Content-Type"),
             handler.headers.get("Accept"),
             dict(handler.headers.items()),
+            self.certificate and handler.connection.getpeercert(binary_form=True),
         )
         with self.lock:
             self.calls.append(call)
@@ -115,8 +137,8 @@ class TokenService(Service):
                 {"error": "invalid_client"},
                 headers=[("WWW-Authenticate", 'Basic realm="tokens"')],
             )
-        subject = call.value("subject_token")
-        claims = claims_of(subject)
+        subject = call.subject
+        claims = claims_of(subject) if subject else {}
         if claims.get("userType", "").lower() == "system":
             return self.send(handler, 400, {"error": "invalid_request"})
         return self.send(handler, 200, self.issue(subject, call))
@@ -132,19 +154,77 @@ class TokenService(Service):
                 return f"{name} is there {len(call.values(name))} times"
             if not value:
                 return f"{name} is empty"
-        if call.value("grant_type") != EXCHANGE:
-            return f"grant_type {call.value('grant_type')}"
-        if (call.value("subject_token") or "").count(".") != 2:
-            return "subject_token is not a JWT"
-        if not call.value("subject_token_type"):
-            return "subject_token_type is missing"
+        wrong = self.wrong_with_grant(call)
+        if wrong:
+            return wrong
         if self.method == "client_secret_basic" and call.value("client_secret"):
             return "the secret is in the form although the method is Basic"
         if self.method == "client_secret_post" and call.authorization:
             return "an Authorization field although the method is post"
         return None
 
+    def wrong_with_grant(self, call):
+        grant = call.value("grant_type")
+        names = {name for name, _ in call.form}
+        callers = {"subject_token", "subject_token_type", "assertion", "requested_token_use"}
+        if grant == EXCHANGE:
+            if (call.value("subject_token") or "").count(".") != 2:
+                return "subject_token is not a JWT"
+            if not call.value("subject_token_type"):
+                return "subject_token_type is missing"
+            if ("actor_token" in names) != ("actor_token_type" in names):
+                return "an actor's token and its type go together"
+            strange = {"assertion", "requested_token_use"}
+        elif grant == ON_BEHALF_OF:
+            if (call.value("assertion") or "").count(".") != 2:
+                return "assertion is not a JWT"
+            if call.value("requested_token_use") != "on_behalf_of":
+                return "requested_token_use is not on_behalf_of"
+            strange = {"subject_token", "subject_token_type", "requested_token_type",
+                       "actor_token", "actor_token_type", "audience", "resource"}  # fmt: skip
+        elif grant == CLIENT_CREDENTIALS:
+            strange = callers | {"requested_token_type", "actor_token", "actor_token_type"}
+        else:
+            return f"grant_type {grant}"
+        return f"{strange & names} with {grant}" if strange & names else None
+
+    def asserted(self, call):
+        """RFC 7523 §3, with signature, times and claims judged by joserfc."""
+        if call.authorization or call.value("client_secret"):
+            return False
+        if call.value("client_assertion_type") != ASSERTION_TYPE:
+            return False
+        assertion = call.value("client_assertion") or ""
+        key = jwk.import_key(self.client_key)
+        try:
+            token = jwt.decode(assertion, key, algorithms=[self.client_key["alg"]])
+            essential = {"essential": True}
+            jwt.JWTClaimsRegistry(
+                leeway=5,
+                iss={"essential": True, "value": self.client},
+                sub={"essential": True, "value": self.client},
+                aud={"essential": True, "value": self.assertion_audience or self.endpoint},
+                exp=essential, iat=essential, jti=essential,
+            ).validate(token.claims)  # fmt: skip
+        except (jose_errors.JoseError, ValueError) as error:
+            self.complaints.append(f"the assertion: {error!r}")
+            return False
+        with self.lock:
+            is_new = token.claims["jti"] not in self.jtis
+            self.jtis.add(token.claims["jti"])
+        if not is_new:
+            self.complaints.append("an assertion that came before")
+        short = token.claims["exp"] - token.claims["iat"] <= 300
+        return is_new and short and call.value("client_id") == self.client
+
     def authenticated(self, call):
+        if self.method == "private_key_jwt":
+            return self.asserted(call)
+        if self.method in ("tls_client_auth", "none"):
+            if call.authorization or call.value("client_secret") or call.value("client_assertion"):
+                return False
+            shown = self.method == "none" or call.certificate == self.client_certificate
+            return shown and call.value("client_id") == self.client
         if self.method == "client_secret_post":
             given = (call.value("client_id"), call.value("client_secret"))
             return given == (self.client, self.secret)
@@ -160,8 +240,9 @@ class TokenService(Service):
         return given == (self.client, self.secret)
 
     def issue(self, subject, call):
-        """A token of this service's own for the subject's person."""
-        person = claims_of(subject).get("sub")
+        """A token of this service's own for the subject's person, or for the client itself."""
+        subjects = claims_of(subject) if subject else {"sub": self.client}
+        person = subjects.get("sub")
         audience = call.values("audience") + call.values("resource")
         claims = {
             "iss": self.url,
@@ -173,6 +254,10 @@ class TokenService(Service):
             "client_id": self.client,
             "act": {"sub": self.client},
         }
+        if call.value("grant_type") == ON_BEHALF_OF:
+            # As Entra: the person is told by oid, and `sub` is another one for each client.
+            claims |= {"aud": call.value("scope").split("/.default")[0], "oid": subjects["oid"]}
+            claims["sub"] = "pairwise-" + person
         if self.pad:
             claims["pad"] = self.pad
         claims |= self.claim_changes

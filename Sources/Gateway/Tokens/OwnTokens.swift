@@ -1,0 +1,34 @@
+import Crypto
+import OAuth
+import Reactor
+import Wire
+
+/// What one worker holds of the gateway's own tokens: by target, since there is no caller. All
+/// workers share the rest, as they do for callers' tokens.
+struct OwnTokens {
+  private var kept: [Int: (held: HeldToken, endsAtMs: Int64)] = [:]
+
+  /// The token of a target, while it may be used without asking for news of it.
+  func token(for target: Int, atMs nowMs: Int64) -> HeldToken? {
+    guard let entry = kept[target], entry.endsAtMs > nowMs else { return nil }
+    return entry.held
+  }
+
+  mutating func keep(_ held: HeldToken, for target: Int, untilMs endsAtMs: Int64) {
+    kept[target] = (held, endsAtMs)
+  }
+
+  /// Forgets this token of a target, and no other.
+  mutating func forget(_ token: [UInt8], for target: Int) {
+    if kept[target]?.held.token == token { kept[target] = nil }
+  }
+}
+
+extension ExchangeCache {
+  /// The key of what stands for no caller: one for each target. No token has this digest, so no
+  /// caller's entry is ever found by it.
+  static func ownKey(target: SHA256Digest, digester: Digester) -> SHA256Digest {
+    let noCaller = digester.digest(Array("tollgate: no caller".utf8))
+    return key(token: noCaller, target: target, digester: digester)
+  }
+}
