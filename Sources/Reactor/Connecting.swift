@@ -151,8 +151,8 @@ package final class ListeningSocket {
   private static let backlog: CInt = 4096
   /// What of an answer may wait in the kernel to be sent; what is on its way does not count.
   /// Without it a reader that stops holds 4 MB, and some hundred of them what the kernel has for
-  /// all connections of the machine, which then stand still. A long download as fast as loopback costs
-  /// a fifth more CPU time with it (0.2 s a GB); an answer below this size nothing.
+  /// all connections of the machine, which then stand still. A long download as fast as loopback
+  /// costs a fifth more CPU time with it (0.2 s a GB); an answer below this size nothing.
   private static let unsentBytesMax: CInt = 512 << 10
 
   private static func bound(
