@@ -142,10 +142,10 @@ extension BrokenFile {
           6 | …": { "tokenService": "corp", "grant": "client-credentials", "requestedTokenType": "urn:x", "actorToken": { "env": "SECRET" }, "subjectTokenType": "urn:y", "acto…
             |                                                              ^~~~~~~~~~~~~~~~~~~~
       routes.json:6:101: exchanges.corp.actorToken: goes with the grant "token-exchange" only
-          6 | …rant": "client-credentials", "requestedTokenType": "urn:x", "actorToken": { "env": "SECRET" }, "subjectTokenType": "urn:y", "actorTokenType": "‹redacted›", "client": { "id…
+          6 | …rant": "client-credentials", "requestedTokenType": "urn:x", "actorToken": { "env": "SECRET" }, "subjectTokenType": "urn:y", "actorTokenType": "‹redacted›", "cli…
             |                                                              ^~~~~~~~~~~~
       routes.json:6:136: exchanges.corp.subjectTokenType: goes with the grant "token-exchange" only
-          6 | …stedTokenType": "urn:x", "actorToken": { "env": "SECRET" }, "subjectTokenType": "urn:y", "actorTokenType": "‹redacted›", "client": { "id": "gw", "method": "none" } }
+          6 | …stedTokenType": "urn:x", "actorToken": { "env": "SECRET" }, "subjectTokenType": "urn:y", "actorTokenType": "‹redacted›", "client": { "id": "gw", "method": "none…
             |                                                              ^~~~~~~~~~~~~~~~~~
       routes.json:6:165: exchanges.corp.actorTokenType: goes with the grant "token-exchange" only
           6 | …orToken": { "env": "SECRET" }, "subjectTokenType": "urn:y", "actorTokenType": "‹redacted›", "client": { "id": "gw", "method": "none" } }
@@ -165,14 +165,14 @@ extension BrokenFile {
       ]),
       #"""
       routes.json:7:39: exchanges.corp.actorTokenType: goes with "actorToken" only
-          7 |     "corp": { "tokenService": "corp", "actorTokenType": "‹redacted›", "parameters": { "requested_token_use": "x", "actor_token": "‹redacted›" }, "client": { "id": "gw", "method": "no…
+          7 |     "corp": { "tokenService": "corp", "actorTokenType": "‹redacted›", "parameters": { "requested_token_use": "x", "actor_token": "‹redacted›" }, "client": { "id…
             |                                       ^~~~~~~~~~~~~~~~
       routes.json:7:82: exchanges.corp.parameters.requested_token_use: "requested_token_use" has a key of its own: grant
-          7 | …tokenService": "corp", "actorTokenType": "‹redacted›", "parameters": { "requested_token_use": "x", "actor_token": "‹redacted›" }, "client": { "id": "gw", "method": "none" } }
-            |                                                                         ^~~~~~~~~~~~~~~~~~~~~
+          7 | …e": "corp", "actorTokenType": "‹redacted›", "parameters": { "requested_token_use": "x", "actor_token": "‹redacted›" }, "client": { "id": "gw", "method": "none" …
+            |                                                              ^~~~~~~~~~~~~~~~~~~~~
       routes.json:7:110: exchanges.corp.parameters.actor_token: "actor_token" has a key of its own: actorToken
-          7 | …rTokenType": "‹redacted›", "parameters": { "requested_token_use": "x", "actor_token": "‹redacted›" }, "client": { "id": "gw", "method": "none" } }
-            |                                                                         ^~~~~~~~~~~~~
+          7 | …: "‹redacted›", "parameters": { "requested_token_use": "x", "actor_token": "‹redacted›" }, "client": { "id": "gw", "method": "none" } }
+            |                                                              ^~~~~~~~~~~~~
       """#),
     .init(
       "a target that on-behalf-of can't say",
