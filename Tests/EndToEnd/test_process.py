@@ -108,7 +108,8 @@ def test_memory_and_descriptors_go_back_to_what_they_were(world):
         for _ in range(12):
             burst()
         assert status_of(gateway.pid, "VmRSS") - first < 6 * 1024
-        until(lambda: settled() <= files + 8, "the descriptors to be given back")
+        # Of the server's connections up to 64 are kept for a while, however many were at first.
+        until(lambda: settled() <= files + 72, "the descriptors to be given back")
 
 
 def test_nothing_is_burnt_while_nobody_asks(world):
