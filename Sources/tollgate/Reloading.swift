@@ -17,7 +17,7 @@ struct Reloading {
   private let say: (String) -> Void
   private let workers: Configuration.Workers
   /// The routes file that runs.
-  private var routes: [String: [UInt8]]
+  private var routes: [UInt8]?
   private var named: Set<String>
   private var fingerprints: [String: Files.Fingerprint?]
 
@@ -29,8 +29,8 @@ struct Reloading {
     self.path = path
     self.say = say
     workers = configuration.workers
-    routes = files.contents.filter { $0.key == path }
-    named = Self.named(gateway, files, besides: path)
+    routes = files.routes
+    named = gateway.paths.union(files.named)
     fingerprints = Self.fingerprints(of: named)
   }
 
@@ -46,7 +46,7 @@ struct Reloading {
     }
     // What changes while it is read is seen at the next look.
     self.fingerprints = fingerprints
-    let files = RecordedFiles(holding: reason == .asked ? [:] : routes)
+    let files = RecordedFiles(routesAt: path, holding: reason == .asked ? nil : routes)
     let loaded = RoutesArgument.load(path, files)
     for warning in loaded.warnings { say("\(warning)") }
     guard let configuration = loaded.configuration else {
@@ -72,8 +72,8 @@ struct Reloading {
     say(
       "tollgate: reloaded \(path): "
         + (before == after ? "it says the same as before" : "now \(after), it was \(before)"))
-    routes = files.contents.filter { $0.key == path }
-    named = Self.named(gateway, files, besides: path)
+    routes = files.routes
+    named = gateway.paths.union(files.named)
     self.fingerprints = Self.fingerprints(of: named).merging(fingerprints) { $1 }
     return configuration.shutdown
   }
@@ -81,12 +81,6 @@ struct Reloading {
   private func refused() -> ShutdownSettings? {
     say("tollgate: nothing has changed: what ran before goes on")
     return nil
-  }
-
-  private static func named(
-    _ gateway: Gateway, _ files: RecordedFiles, besides path: String
-  ) -> Set<String> {
-    gateway.paths.union(files.paths).subtracting([path])
   }
 
   private static func fingerprints(of paths: Set<String>) -> [String: Files.Fingerprint?] {

@@ -83,7 +83,7 @@ enum CheckCommand {
 enum RunCommand {
   static func run(_ arguments: [String]) -> CommandLineTool.ExitStatus {
     guard let path = RoutesArgument.parse(arguments, command: "run") else { return .usage }
-    let files = RecordedFiles()
+    let files = RecordedFiles(routesAt: path)
     let loaded = RoutesArgument.load(path, files)
     for warning in loaded.warnings { Output.error("\(warning)") }
     for problem in loaded.problems { Output.error("\(problem)") }

@@ -12,6 +12,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "Support
 pytest.register_assert_rewrite("harness.client", "harness.gateway", "harness.world")
 
 from harness import promise  # noqa: E402
+from harness.client import Connection  # noqa: E402
 from harness.world import World  # noqa: E402
 
 
@@ -29,6 +30,14 @@ def world(tmp_path_factory):
     world = World(tmp_path_factory.mktemp("world"))
     yield world
     world.close()
+
+
+@pytest.fixture(params=["clear", "tls"])
+def connection(request, world, gateway):
+    """A connection to the module's gateway, whose listeners are the world's two: each in turn."""
+    tls = world.tls if request.param == "tls" else None
+    with Connection(gateway.ports[request.param], tls) as connection:
+        yield connection
 
 
 @pytest.fixture

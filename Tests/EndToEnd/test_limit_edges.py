@@ -5,7 +5,7 @@ behind another; in HTTP/1.1 and 1.0; with and without `Expect`.
 """
 
 import pytest
-from harness.client import Connection, request_bytes
+from harness.client import request_bytes
 
 LINE, HEAD, COUNT, BODY = 1024, 4096, 20, 16 * 1024
 
@@ -23,13 +23,6 @@ def gateway(world):
     listeners = [world.clear_listener, world.tls_listener]
     with world.gateway(world.routes(open_route, limits=limits, listeners=listeners)) as gateway:
         yield gateway
-
-
-@pytest.fixture(params=["clear", "tls"])
-def connection(request, world, gateway):
-    tls = world.tls if request.param == "tls" else None
-    with Connection(gateway.ports[request.param], tls) as connection:
-        yield connection
 
 
 PLACES = pytest.mark.parametrize("place", ["first", "second", "pipelined"])

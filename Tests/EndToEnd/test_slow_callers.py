@@ -27,13 +27,6 @@ def gateway(world):
         yield gateway
 
 
-@pytest.fixture(params=["clear", "tls"])
-def connection(request, world, gateway):
-    tls = world.tls if request.param == "tls" else None
-    with Connection(gateway.ports[request.param], tls) as connection:
-        yield connection
-
-
 def timed_out(connection):
     answer = connection.answer()
     assert (answer.status, answer.problem) == (408, "request_timeout"), answer

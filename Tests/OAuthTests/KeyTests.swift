@@ -231,6 +231,8 @@ import Wire
     ("max-age=", 0), ("max-age=-1", 0), ("max-age=x", 0), ("max-age", 0),
     ("max-age=99999999999999999999", 0), ("max-age=4294967296", 31_536_000_000),
     ("s-maxage=5", nil), ("x-max-age=5", nil), (" , max-age=5 ,", 5_000),
+    ("private=\"a, max-age=5\"", nil), ("private=\"a, no-store\", max-age=7", 7_000),
+    ("no-store, max-age=60", 0),
   ]
 
   @Test(arguments: examples)

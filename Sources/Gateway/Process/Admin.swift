@@ -23,21 +23,18 @@ struct Admin {
     guard isProbe || isKnownHost(request.host) else {
       return SmallAnswer(421, text("This address is not known by that name.\n"))
     }
-    let isReading =
-      request.method.elementsEqual("GET".utf8)
-      || request.method.elementsEqual("HEAD".utf8)
+    let page: () -> SmallAnswer
     switch String(decoding: request.path, as: UTF8.self) {
-    case let path where ["/livez", "/readyz", "/metrics"].contains(path):
-      guard isReading else {
-        return SmallAnswer(405, text("GET or HEAD only.\n"), fields: text("Allow: GET, HEAD\r\n"))
-      }
-      switch path {
-      case "/livez": return SmallAnswer(200, text("ok\n"))
-      case "/readyz": return readiness()
-      default: return metrics()
-      }
+    case "/livez": page = { SmallAnswer(200, text("ok\n")) }
+    case "/readyz": page = readiness
+    case "/metrics": page = metrics
     default: return SmallAnswer(404, text("Not found.\n"))
     }
+    guard request.method.elementsEqual("GET".utf8) || request.method.elementsEqual("HEAD".utf8)
+    else {
+      return SmallAnswer(405, text("GET or HEAD only.\n"), fields: text("Allow: GET, HEAD\r\n"))
+    }
+    return page()
   }
 
   /// Each thing that is needed on a line of its own: `[+]` had, `[-]` missing.

@@ -77,8 +77,7 @@ final class Engine {
     }
     exchanges = TokenExchanges(
       shared.tokens, worker: worker, index: index, clients: clients, cache: sharedCache,
-      digester: digester,
-      loop: loop)
+      digester: digester, loop: loop)
     exchanger = Exchanger(exchanges)
     router = Router(builder.routes(upstreams, targets: exchanges))
     log = shared.log.flatMap { log in
@@ -98,8 +97,8 @@ final class Engine {
     clients.close()
     sharedCache?.end()
     log?.retire()
-    let kept = next.pools
-    for pool in pools where !kept.contains(where: { $0 === pool }) { pool.close() }
+    let kept = Set(next.pools.map(ObjectIdentifier.init))
+    for pool in pools where !kept.contains(ObjectIdentifier(pool)) { pool.close() }
   }
 
   /// Who is at the other end of a connection, and whether it may speak for others.

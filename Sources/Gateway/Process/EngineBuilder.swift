@@ -14,8 +14,9 @@ struct EngineBuilder {
 
   /// The upstreams, by their index in the configuration. Those of `former` that are the same go on.
   func upstreams(after former: [Upstream] = []) -> [Upstream] {
-    shared.upstreams.map { upstream in
-      if let same = former.first(where: { $0.shared === upstream }) { return same }
+    let former = Dictionary(uniqueKeysWithValues: former.map { (ObjectIdentifier($0.shared), $0) })
+    return shared.upstreams.map { upstream in
+      if let same = former[ObjectIdentifier(upstream)] { return same }
       let settings = upstream.settings
       let servers = settings.servers.enumerated().map { serverNumber, server in
         let origin = Origin(

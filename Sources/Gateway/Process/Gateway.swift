@@ -74,7 +74,7 @@ package final class Gateway: Sendable {
       let worker = Worker(loop: loop, process: process, index: index)
       let plan = WorkerPlan(
         shared: shared, workers: workerCount, opened: doors.opened(at: index), closed: [])
-      loop.spawn { _ = await worker.adopt(plan) }
+      loop.spawn { await worker.adopt(plan) }
       workers.append(worker)
       threads.append(try WorkerThread.start("tg-worker-\(index)") { loop.run() })
     }
@@ -134,7 +134,7 @@ package final class Gateway: Sendable {
         shared: shared, workers: workers.count, opened: doors.opened(at: index),
         closed: doors.closed)
       worker.loop.spawn {
-        _ = await worker.adopt(plan)
+        await worker.adopt(plan)
         adopted.signal()
       }
     }

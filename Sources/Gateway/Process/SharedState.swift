@@ -36,9 +36,12 @@ package final class SharedState: Sendable {
       configuration.issuers.compactMap { issuer in
         if case .file(let file) = issuer.keys { file.path } else { nil }
       })
+    var formerByName: [String: SharedUpstream] = [:]
+    for upstream in former?.upstreams ?? [] { formerByName[upstream.settings.name] = upstream }
     upstreams = configuration.upstreams.enumerated().map { index, settings in
       let made = SharedUpstream(settings, material.upstreams[index])
-      return former?.upstreams.first { $0.isSame(as: made) } ?? made
+      guard let same = formerByName[settings.name], same.isSame(as: made) else { return made }
+      return same
     }
   }
 

@@ -26,7 +26,10 @@ struct TLSMaterial {
   /// What was read since it was last emptied.
   private var filesRead: [UInt8] = []
 
-  private var filesDigest: [UInt8] { (try? Digester().digest(filesRead).bytes) ?? filesRead }
+  /// Most upstreams name no file: none is digested for them.
+  private var filesDigest: [UInt8] {
+    filesRead.isEmpty ? [] : (try? Digester().digest(filesRead).bytes) ?? filesRead
+  }
 
   /// Every file that was read, or could not be.
   private(set) var paths: Set<String> = []

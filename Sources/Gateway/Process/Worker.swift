@@ -34,6 +34,8 @@ actor Worker {
   private let process: ProcessState
   /// Of the configuration that runs.
   private var engine: Engine?
+  /// How many configurations it has taken up.
+  private var adoptions = 0
   private var doors: [Door: Waiter] = [:]
   /// A caller's connection and how it came.
   private struct Guest {
@@ -66,9 +68,7 @@ actor Worker {
 
   /// Begins to serve, or goes on by another configuration. Requests that are under way end by the
   /// one that they began with.
-  ///
-  /// - Returns: whether it does; where it does not, nothing has changed.
-  func adopt(_ plan: WorkerPlan) -> Bool {
+  func adopt(_ plan: WorkerPlan) {
     let former = engine
     let engine: Engine
     do throws(CryptoFault) {
@@ -77,14 +77,15 @@ actor Worker {
     } catch {
       // `prepare` has made a digester before: this is a machine without memory.
       process.report("worker \(index) can't start: \(error)")
-      return false
+      return
     }
     self.engine = engine
+    adoptions += 1
+    let kept = Set(former?.pools.map(ObjectIdentifier.init) ?? [])
     former?.retire(for: engine)
     for door in plan.closed { close(door, former) }
     for (door, bound) in plan.opened { loop.spawn { await self.accept(at: bound, door) } }
-    let kept = former?.pools ?? []
-    for (index, pool) in engine.pools.enumerated() where !kept.contains(where: { $0 === pool }) {
+    for (index, pool) in engine.pools.enumerated() where !kept.contains(ObjectIdentifier(pool)) {
       loop.spawn { await self.keepPool(index, of: plan.shared) }
     }
     if engine.log != nil { loop.spawn { await self.flushLog(of: plan.shared) } }
@@ -98,7 +99,6 @@ actor Worker {
       }
     }
     if former == nil { loop.spawn { await self.trimBuffers() } }
-    return true
   }
 
   private func close(_ door: Door, _ former: Engine?) {
@@ -263,7 +263,10 @@ actor Worker {
     guard let connection = guests[serial]?.connection else { return }
     guests[serial]?.idleSinceMs = nil
     var request: Request?
-    var server: Engine?
+    /// Whether it is served by what it came for, though another configuration runs. Only a reload
+    /// changes that, so no request looks its guest up to know.
+    var isPinned = false
+    var adoptionsSeen = adoptions
     var turn = loop.turn
     var servedInTurn = 0
     serving: while true {
@@ -287,13 +290,17 @@ actor Worker {
         return
       case .request, .faulty, .tooSlow: break
       }
-      guard let guest = guests[serial], let engine = guest.engine ?? engine else { break serving }
-      if server !== engine || request == nil {
-        guard let listener = engine.listeners[guest.listener] else { break serving }
-        server = engine
-        request = Request(connection, listener: listener, peer: engine.peer(guest.address))
+      if request == nil || adoptionsSeen != adoptions {
+        adoptionsSeen = adoptions
+        guard let guest = guests[serial], let server = guest.engine ?? engine,
+          let listener = server.listeners[guest.listener]
+        else { break serving }
+        isPinned = guest.engine != nil
+        request = Request(connection, listener: listener, peer: server.peer(guest.address))
       }
-      if let request { await engine.serve(arrival, request) }
+      guard let request, let server = isPinned ? guests[serial]?.engine : engine
+      else { break serving }
+      await server.serve(arrival, request)
       if connection.isAborted { break serving }
       if connection.closesAfterAnswer {
         await connection.close()

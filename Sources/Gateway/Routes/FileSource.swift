@@ -28,26 +28,31 @@ package struct DiskFiles: FileSource {
   }
 }
 
-/// The files of this machine, remembering which were read and what the routes file held: so that
-/// it can be read again as it was when only what it names has changed.
+/// The files of this machine, remembering what the routes file held, so that it can be read again as
+/// it was when only what it names has changed, and which others it names.
 package final class RecordedFiles: FileSource {
-  private let held: [String: [UInt8]]
-  /// What was read, or could not be, in this order; the routes file first.
-  package private(set) var paths: [String] = []
-  package private(set) var contents: [String: [UInt8]] = [:]
+  private let path: String
+  /// What the routes file holds, once it was read.
+  package private(set) var routes: [UInt8]?
+  /// The other files, read or found unreadable.
+  package private(set) var named: Set<String> = []
 
-  /// - Parameter held: files whose content is known, in place of what lies on the disk.
-  package init(holding held: [String: [UInt8]] = [:]) { self.held = held }
+  /// - Parameters:
+  ///   - path: the routes file's.
+  ///   - routes: its content, in place of what lies on the disk.
+  package init(routesAt path: String, holding routes: [UInt8]? = nil) {
+    self.path = path
+    self.routes = routes
+  }
 
   package func read(_ path: String, bytesMax: Int) throws(FileFault) -> [UInt8] {
-    paths.append(path)
-    let bytes: [UInt8]
-    if let known = held[path] {
-      bytes = known
-    } else {
-      bytes = try DiskFiles().read(path, bytesMax: bytesMax)
+    guard path == self.path else {
+      named.insert(path)
+      return try DiskFiles().read(path, bytesMax: bytesMax)
     }
-    contents[path] = bytes
+    if let routes { return routes }
+    let bytes = try DiskFiles().read(path, bytesMax: bytesMax)
+    routes = bytes
     return bytes
   }
 }

@@ -74,8 +74,9 @@ final class Exchanger {
   func forget(_ bearing: borrowing Bearing, of admitted: borrowing AdmittedIdentity) {
     guard case .token(let held) = bearing.kind else { return }
     switch admitted.onward {
-    case .exchange(let caller, let target): exchange.forget(held, of: caller, target: target)
-    case .ownToken(let own, _): exchange.forgetOwn(held, target: own.target)
+    case .exchange(let caller, let target):
+      exchange.forget(held, of: .caller(caller), target: target)
+    case .ownToken(let own, _): exchange.forget(held, of: .gateway, target: own.target)
     case .nothing, .passthrough: break
     }
   }
@@ -91,11 +92,11 @@ final class Exchanger {
     case .passthrough(let caller): return Bearing(kind: .callers(caller.tokenRange))
     case .exchange(let caller, let target):
       return Bearing(
-        kind: .token(try await exchange.token(for: caller, target: target, request)))
+        kind: .token(try await exchange.token(for: .caller(caller), target: target, request)))
     case .ownToken(let own, let caller):
       let client = caller?.token.clientID
       request.record.clientIDJSON = client?.json ?? []
-      let token = try await exchange.ownToken(target: own.target, request)
+      let token = try await exchange.token(for: .gateway, target: own.target, request)
       guard let value = client?.field, !value.isEmpty, let name = own.callerHeader else {
         return Bearing(kind: .token(token))
       }

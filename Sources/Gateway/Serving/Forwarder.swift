@@ -429,6 +429,8 @@ enum Forwarder {
       return .moved
     }
 
+    private static let invalidToken = Array("invalid_token".utf8)
+
     /// Whether the service says that the token is no good, by a challenge with `invalid_token`
     /// (RFC 6750 §3.1), and that may be for its age.
     private func isRefusalOfOldToken() -> Bool {
@@ -438,7 +440,7 @@ enum Forwarder {
       let received = upstream.received
       return upstream.head.fields.contains { line in
         line.known == .wwwAuthenticate
-          && ByteScan.holds("invalid_token", in: received.slice(line.value))
+          && ByteScan.holds(Self.invalidToken, in: received.slice(line.value))
       }
     }
 

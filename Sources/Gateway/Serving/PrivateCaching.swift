@@ -28,23 +28,8 @@ enum PrivateCaching {
   private static func forEachDirective(
     of value: Span<UInt8>, _ body: (Range<Int>) -> Void
   ) {
-    var start = 0
-    while start < value.count {
-      var end = start
-      var isQuoted = false
-      while end < value.count, isQuoted || value[end] != UInt8(ascii: ",") {
-        // RFC 9110 §5.6.4: what a backslash stands before is no end of a quoted string.
-        let isEscape = isQuoted && value[end] == UInt8(ascii: "\\")
-        if value[end] == UInt8(ascii: "\"") { isQuoted.toggle() }
-        end += isEscape ? 2 : 1
-      }
-      let behind = min(end, value.count)
-      var directive = start..<behind
-      while !directive.isEmpty, ByteClass.isBlank(value[directive.lowerBound]) {
-        directive = (directive.lowerBound + 1)..<directive.upperBound
-      }
-      if !directive.isEmpty, !contradicts(value.extracting(directive)) { body(directive) }
-      start = end + 1
+    ListElements.forEach(of: value) { directive in
+      if !contradicts(value.extracting(directive)) { body(directive) }
     }
   }
 

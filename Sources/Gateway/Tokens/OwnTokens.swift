@@ -3,6 +3,22 @@ import OAuth
 import Reactor
 import Wire
 
+/// Whom a token for a service stands for.
+enum TokenHolder {
+  case caller(Caller)
+  /// The gateway itself, by client credentials: one token for all callers.
+  case gateway
+
+  /// How the log and the metrics call what came of it: of the gateway's own tokens they only tell
+  /// what went wrong.
+  func outcome(_ outcome: AccessRecord.Exchange) -> AccessRecord.Exchange {
+    switch (self, outcome) {
+    case (.caller, _), (.gateway, .denied), (.gateway, .failed): outcome
+    case (.gateway, _): .clientCredentials
+    }
+  }
+}
+
 /// What one worker holds of the gateway's own tokens: by target, since there is no caller. All
 /// workers share the rest, as they do for callers' tokens.
 struct OwnTokens {

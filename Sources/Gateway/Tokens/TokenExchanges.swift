@@ -53,77 +53,98 @@ final class TokenExchanges {
     return targets.count - 1
   }
 
-  /// A token for `target` that stands for `caller`.
+  /// A token for `target` that stands for `holder`.
   func token(
-    for caller: Caller, target index: Int, _ request: Request
+    for holder: TokenHolder, target index: Int, _ request: Request
   ) async throws(Refusal) -> HeldToken {
     request.record.audienceJSON = targets[index].audienceJSON
     let nowMs = Clock.wallMs()
-    if let held = caller.token.issuedToken(for: index, atMs: nowMs) {
-      note(.hit, target: index, request)
+    if let held = held(by: holder, target: index, nowMs: nowMs) {
+      note(.hit, holder, target: index, request)
       return held
     }
-    let key = key(of: caller, target: index)
-    let target = targets[index].shared
-    switch target.exchange.cache.find(key, nowMs: nowMs) {
+    let key = key(of: holder, target: index)
+    switch targets[index].shared.exchange.cache.find(key, nowMs: nowMs) {
     case .issued(let kept):
       let isRefreshed =
-        kept.takeRefresh(nowMs: nowMs) && refresh(kept, key, for: caller, index, request)
-      note(isRefreshed ? .refreshed : .hit, target: index, request)
-      return keep(kept.token, kept, for: caller, index)
+        kept.takeRefresh(nowMs: nowMs) && refresh(kept, key, for: holder, index, request)
+      note(isRefreshed ? .refreshed : .hit, holder, target: index, request)
+      return keep(kept.token, kept, for: holder, index)
     case .refused(let refusal):
-      note(.denied, target: index, request)
+      note(.denied, holder, target: index, request)
       throw Refusal(refusal)
     case nil: break
     }
     let beganNs = Clock.monotonicNs()
     defer { request.record.exchangeNs += Clock.monotonicNs() - beganNs }
-    let (flight, isNew) = begin(key, for: caller, index, request)
+    let (flight, isNew) = begin(key, for: holder, index, request)
+    let how: AccessRecord.Exchange = isNew ? .miss : .joined
     do throws(Refusal) {
       switch try await outcome(of: flight, request) {
       case .issued(let issued, let kept):
-        let how: AccessRecord.Exchange = isNew ? .miss : .joined
-        note(issued.sharedUntilMs != nil ? .shared : how, target: index, request)
-        return keep(issued, kept, for: caller, index)
+        note(issued.sharedUntilMs != nil ? .shared : how, holder, target: index, request)
+        return keep(issued, kept, for: holder, index)
       case .refused(let refusal):
-        note(refusal.isRemembered ? .denied : .failed, target: index, request)
+        note(refusal.isRemembered ? .denied : .failed, holder, target: index, request)
         throw Refusal(refusal)
       }
     } catch {
-      if error.reason == .callerGone { request.record.exchange = isNew ? .miss : .joined }
+      if error.reason == .callerGone { request.record.exchange = holder.outcome(how) }
       throw error
     }
   }
 
   /// Forgets a token that the service behind has refused, wherever it is kept: in this worker and
   /// in what all share. Other workers' copies go when the service refuses them there.
-  func forget(_ held: HeldToken, of caller: Caller, target index: Int) {
-    caller.token.forget(held.token, for: index)
-    let key = key(of: caller, target: index)
+  func forget(_ held: HeldToken, of holder: TokenHolder, target index: Int) {
+    switch holder {
+    case .caller(let caller): caller.token.forget(held.token, for: index)
+    case .gateway: ownTokens.forget(held.token, for: index)
+    }
+    let key = key(of: holder, target: index)
     targets[index].shared.exchange.cache.remove(key, ifTokenIs: held.token)
     cache?.remove(key)
   }
 
-  private func key(of caller: Caller, target index: Int) -> SHA256Digest {
-    ExchangeCache.key(
-      token: caller.token.digest, target: targets[index].shared.digest, digester: digester)
+  /// This worker's own copy.
+  private func held(by holder: TokenHolder, target index: Int, nowMs: Int64) -> HeldToken? {
+    switch holder {
+    case .caller(let caller): caller.token.issuedToken(for: index, atMs: nowMs)
+    case .gateway: ownTokens.token(for: index, atMs: nowMs)
+    }
   }
 
-  private func note(_ outcome: AccessRecord.Exchange, target index: Int, _ request: Request) {
-    request.record.exchange = outcome
-    targets[index].tally.count(outcome)
+  private func key(of holder: TokenHolder, target index: Int) -> SHA256Digest {
+    let target = targets[index].shared.digest
+    return switch holder {
+    case .caller(let caller):
+      ExchangeCache.key(token: caller.token.digest, target: target, digester: digester)
+    case .gateway: ExchangeCache.ownKey(target: target, digester: digester)
+    }
+  }
+
+  private func note(
+    _ outcome: AccessRecord.Exchange, _ holder: TokenHolder, target index: Int, _ request: Request
+  ) {
+    request.record.exchange = holder.outcome(outcome)
+    targets[index].tally.count(request.record.exchange)
   }
 
   /// Joins the call for this token and target that is under way, or begins one.
   private func begin(
-    _ key: SHA256Digest, for caller: Caller, _ index: Int, _ request: Request,
+    _ key: SHA256Digest, for holder: TokenHolder, _ index: Int, _ request: Request,
     replacing old: KeptToken? = nil
   ) -> (flight: ExchangeFlight, isNew: Bool) {
     let target = targets[index].shared
     let joined = target.exchange.flights.join(key) {
-      ExchangeFlight(
-        key: key, target: target, subject: caller.token.verified,
-        subjectToken: caller.tokenBytes(in: request), replacing: old)
+      switch holder {
+      case .caller(let caller):
+        ExchangeFlight(
+          key: key, target: target, subject: caller.token.verified,
+          subjectToken: caller.tokenBytes(in: request), replacing: old)
+      case .gateway:
+        ExchangeFlight(key: key, target: target, subject: nil, subjectToken: [], replacing: old)
+      }
     }
     if joined.isNew {
       let (worker, flight) = (worker, joined.flight)
@@ -136,87 +157,25 @@ final class TokenExchanges {
   ///
   /// - Returns: whether it began to.
   private func refresh(
-    _ kept: KeptToken, _ key: SHA256Digest, for caller: Caller, _ index: Int, _ request: Request
+    _ kept: KeptToken, _ key: SHA256Digest, for holder: TokenHolder, _ index: Int,
+    _ request: Request
   ) -> Bool {
     // While the service is known to fail nobody needs to ask: the old token is still good.
     if targets[index].shared.exchange.breaker.isBlocked(nowMs: loop.nowMs) { return false }
-    return begin(key, for: caller, index, request, replacing: kept).isNew
+    return begin(key, for: holder, index, request, replacing: kept).isNew
   }
 
-  /// A token for `target` that stands for the gateway itself: one for all callers.
-  func ownToken(
-    target index: Int, _ request: Request
-  ) async throws(Refusal) -> HeldToken {
-    request.record.audienceJSON = targets[index].audienceJSON
-    let nowMs = Clock.wallMs()
-    if let held = ownTokens.token(for: index, atMs: nowMs) {
-      note(.clientCredentials, target: index, request)
-      return held
-    }
-    let target = targets[index].shared
-    let key = ExchangeCache.ownKey(target: target.digest, digester: digester)
-    switch target.exchange.cache.find(key, nowMs: nowMs) {
-    case .issued(let kept):
-      note(.clientCredentials, target: index, request)
-      if kept.takeRefresh(nowMs: nowMs), !target.exchange.breaker.isBlocked(nowMs: loop.nowMs) {
-        _ = beginOwn(key, index, replacing: kept)
-      }
-      return keepOwn(kept.token, kept, index)
-    case .refused(let refusal):
-      note(.denied, target: index, request)
-      throw Refusal(refusal)
-    case nil: break
-    }
-    request.record.exchange = .clientCredentials
-    let beganNs = Clock.monotonicNs()
-    defer { request.record.exchangeNs += Clock.monotonicNs() - beganNs }
-    switch try await outcome(of: beginOwn(key, index), request) {
-    case .issued(let issued, let kept):
-      note(.clientCredentials, target: index, request)
-      return keepOwn(issued, kept, index)
-    case .refused(let refusal):
-      note(refusal.isRemembered ? .denied : .failed, target: index, request)
-      throw Refusal(refusal)
-    }
-  }
-
-  /// Joins the call for the gateway's own token that is under way, or begins one.
-  private func beginOwn(
-    _ key: SHA256Digest, _ index: Int, replacing old: KeptToken? = nil
-  ) -> ExchangeFlight {
-    let target = targets[index].shared
-    let (flight, isNew) = target.exchange.flights.join(key) {
-      ExchangeFlight(key: key, target: target, subject: nil, subjectToken: [], replacing: old)
-    }
-    if isNew {
-      let worker = worker
-      loop.spawn { await worker.perform(flight) }
-    }
-    return flight
-  }
-
-  /// Forgets the gateway's own token where a service has refused it.
-  func forgetOwn(_ held: HeldToken, target index: Int) {
-    ownTokens.forget(held.token, for: index)
-    let key = ExchangeCache.ownKey(target: targets[index].shared.digest, digester: digester)
-    targets[index].shared.exchange.cache.remove(key, ifTokenIs: held.token)
-    cache?.remove(key)
-  }
-
-  /// Keeps the gateway's own token in this worker's copy.
-  private func keepOwn(_ issued: IssuedToken, _ kept: KeptToken?, _ index: Int) -> HeldToken {
-    let held = HeldToken(token: issued.bytes.map { $0 }, keptAtMs: kept?.keptAtMs ?? .max)
-    if let kept { ownTokens.keep(held, for: index, untilMs: kept.unaskedUntilMs) }
-    return held
-  }
-
-  /// Keeps an issued token in the worker's own copy of what it knows of the caller's.
+  /// Keeps an issued token in this worker's own copy.
   private func keep(
-    _ issued: IssuedToken, _ kept: KeptToken?, for caller: Caller, _ index: Int
+    _ issued: IssuedToken, _ kept: KeptToken?, for holder: TokenHolder, _ index: Int
   ) -> HeldToken {
     // A copy of its own: the array is counted by this worker alone.
     let held = HeldToken(token: issued.bytes.map { $0 }, keptAtMs: kept?.keptAtMs ?? .max)
-    if let kept { caller.token.keep(held, for: index, untilMs: kept.unaskedUntilMs) }
+    guard let kept else { return held }
+    switch holder {
+    case .caller(let caller): caller.token.keep(held, for: index, untilMs: kept.unaskedUntilMs)
+    case .gateway: ownTokens.keep(held, for: index, untilMs: kept.unaskedUntilMs)
+    }
     return held
   }
 
@@ -238,12 +197,11 @@ final class TokenExchanges {
     // A token that is refreshed is there already: it is had from the service itself.
     let sought = flight.replacing == nil ? await seek(flight) : .missing
     let outcome: ExchangeFlight.Outcome
-    let endsAtMs = flight.subject?.expiresAtMs ?? NumericDate.latestMs
     do throws(ExchangeRefusal) {
       let issued =
         if case .found(let token) = sought { token } else { try await call(flight) }
       let kept = exchange.cache.insert(
-        flight.key, issued, subjectEndsAtMs: endsAtMs, nowMs: Clock.wallMs())
+        flight.key, issued, subjectEndsAtMs: flight.subjectEndsAtMs, nowMs: Clock.wallMs())
       outcome = .issued(issued, kept)
     } catch {
       settle(error, flight)
@@ -275,8 +233,7 @@ final class TokenExchanges {
       let keptUntilMs =
         settings.sizeBytes > 0
         ? issued.keptUntilMs(
-          nowMs: nowMs,
-          subjectEndsAtMs: flight.subject?.expiresAtMs ?? NumericDate.latestMs, settings) : nil
+          nowMs: nowMs, subjectEndsAtMs: flight.subjectEndsAtMs, settings) : nil
       cache.settle(sought, flight.key, issued: issued, keptUntilMs: keptUntilMs, nowMs: nowMs)
     case .refused:
       cache.settle(sought, flight.key, issued: nil, keptUntilMs: nil, nowMs: nowMs)
@@ -301,8 +258,7 @@ final class TokenExchanges {
       }
     }
     cache.insert(
-      flight.key, refusal,
-      subjectEndsAtMs: flight.subject?.expiresAtMs ?? NumericDate.latestMs, nowMs: nowMs)
+      flight.key, refusal, subjectEndsAtMs: flight.subjectEndsAtMs, nowMs: nowMs)
   }
 
   private func call(_ flight: ExchangeFlight) async throws(ExchangeRefusal) -> IssuedToken {

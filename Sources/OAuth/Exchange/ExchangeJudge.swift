@@ -98,16 +98,8 @@ package struct ExchangeJudge: Sendable {
   }
 
   private func isTelling(_ text: [UInt8]) -> Bool {
-    if contains(text, Array("eyJ".utf8)) { return true }
-    return [settings.client.secret, settings.actorToken].contains { secret in
-      guard let secret = secret?.revealed, !secret.isEmpty else { return false }
-      return contains(text, secret)
-    }
-  }
-
-  private func contains(_ text: [UInt8], _ part: [UInt8]) -> Bool {
-    guard part.count <= text.count else { return false }
-    return (0...(text.count - part.count)).contains { text[$0...].starts(with: part) }
+    let secrets = [settings.client.secret, settings.actorToken].compactMap { $0?.revealed }
+    return ([Array("eyJ".utf8)] + secrets).contains { ByteScan.holds($0, in: text.span) }
   }
 
   private func note(_ status: Int) -> UTF8Text { UTF8Text("status \(status)") }

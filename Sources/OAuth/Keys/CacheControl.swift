@@ -6,17 +6,17 @@ package enum CacheControl {
   /// shortest counts.
   package static func freshMs(_ value: [UInt8]) -> Int64? {
     var freshMs: Int64?
-    for directive in value.split(separator: UInt8(ascii: ",")) {
-      let parts = directive.split(separator: UInt8(ascii: "="), maxSplits: 1)
+    ListElements.forEach(of: value.span) { range in
+      let parts = value[range].split(separator: UInt8(ascii: "="), maxSplits: 1)
       let name = UTF8Text(trimmed(parts.first ?? []).map(ByteClass.lowercased))
       switch name {
-      case "no-store", "no-cache": return 0
+      case "no-store", "no-cache": freshMs = 0
       case "max-age":
         let digits = trimmed(parts.count > 1 ? parts[1] : []).filter { $0 != UInt8(ascii: "\"") }
         // RFC 9111 §4.2.1: what is no number is stale.
         let seconds = Decimal.parse(digits.span).map { Int64(clamping: min($0, 31_536_000)) } ?? 0
         freshMs = min(freshMs ?? .max, seconds * 1_000)
-      default: continue
+      default: break
       }
     }
     return freshMs

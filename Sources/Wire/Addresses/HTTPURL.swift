@@ -20,10 +20,7 @@ package struct HTTPOrigin: Hashable, Sendable {
   }
 
   /// An address that does not leave this machine, or `localhost` (RFC 6761 §6.3).
-  package var isLoopback: Bool {
-    if let address { return address.isLoopback }
-    return host == "localhost" || host.utf8.suffix(10).elementsEqual(".localhost".utf8)
-  }
+  package var isLoopback: Bool { HostName.isLoopback(host, address) }
 }
 
 extension HTTPOrigin: CustomStringConvertible {
@@ -54,20 +51,10 @@ package struct HTTPURL: Hashable, Sendable {
 
   package init(_ text: String) throws(Fault) {
     let bytes = Array(text.utf8)
-    let isSecure: Bool
-    let start: Int
-    if Self.hasPrefix(bytes, "https://") {
-      (isSecure, start) = (true, 8)
-    } else if Self.hasPrefix(bytes, "http://") {
-      (isSecure, start) = (false, 7)
-    } else {
-      throw .scheme
-    }
-    let end =
-      bytes[start...].firstIndex {
-        $0 == UInt8(ascii: "/") || $0 == UInt8(ascii: "?") || $0 == UInt8(ascii: "#")
-      } ?? bytes.count
-    let authority = bytes[start..<end]
+    guard let start = URLStart(bytes, plain: "http", secure: "https") else { throw .scheme }
+    let isSecure = start.isSecure
+    let authority = bytes[start.authority]
+    let end = start.authority.upperBound
     if authority.contains(UInt8(ascii: "@")) { throw .userinfo }
     if bytes[end...].contains(UInt8(ascii: "#")) { throw .fragment }
     guard Self.isWellFormed(bytes[end...]) else { throw .character }
@@ -81,10 +68,6 @@ package struct HTTPURL: Hashable, Sendable {
     origin = HTTPOrigin(
       isSecure: isSecure, host: host.text, port: number, address: host.address)
     suffix = String(decoding: bytes[end...], as: UTF8.self)
-  }
-
-  private static func hasPrefix(_ bytes: [UInt8], _ prefix: String) -> Bool {
-    UTF8Text(Array(bytes.prefix(prefix.utf8.count))).equalsIgnoringASCIICase(UTF8Text(prefix))
   }
 
   /// RFC 3986 §3.3 and §3.4: pchar, `/` and `?`.

@@ -54,6 +54,15 @@ package struct HostName: Hashable, Sendable {
     self.init(name: String(decoding: name, as: UTF8.self).lowercased())
   }
 
+  /// An address that does not leave this machine, or `localhost` (RFC 6761 §6.3).
+  package var isLoopback: Bool { Self.isLoopback(text, address) }
+
+  /// The same of a host in this spelling, and its address where it is one.
+  static func isLoopback(_ text: String, _ address: IPAddress?) -> Bool {
+    if let address { return address.isLoopback }
+    return text == "localhost" || text.utf8.suffix(10).elementsEqual(".localhost".utf8)
+  }
+
   private init(name: String) {
     text = name
     address = nil

@@ -18,21 +18,11 @@ package struct RedisURL: Hashable, Sendable {
 
   package init(_ text: UTF8Text) throws(Fault) {
     let bytes = text.bytes
-    let start: Int
-    if Self.hasPrefix(bytes, "rediss://") {
-      (isSecure, start) = (true, 9)
-    } else if Self.hasPrefix(bytes, "redis://") {
-      (isSecure, start) = (false, 8)
-    } else {
-      throw .scheme
-    }
-    let end =
-      bytes[start...].firstIndex {
-        $0 == UInt8(ascii: "/") || $0 == UInt8(ascii: "?") || $0 == UInt8(ascii: "#")
-      } ?? bytes.count
-    // Also where a password holds one of those characters.
-    if bytes[start...].contains(UInt8(ascii: "@")) { throw .userinfo }
-    guard let (name, digits) = HostAndPort.split(bytes[start..<end]), let host = HostName(name)
+    guard let start = URLStart(bytes, plain: "redis", secure: "rediss") else { throw .scheme }
+    isSecure = start.isSecure
+    // Also behind what ends the authority: a password may hold that.
+    if bytes[start.authority.lowerBound...].contains(UInt8(ascii: "@")) { throw .userinfo }
+    guard let (name, digits) = HostAndPort.split(bytes[start.authority]), let host = HostName(name)
     else { throw .host }
     self.host = host
     if let digits {
@@ -41,7 +31,7 @@ package struct RedisURL: Hashable, Sendable {
     } else {
       port = 6379
     }
-    let path = bytes[end...]
+    let path = bytes[start.authority.upperBound...]
     if path.isEmpty || path.elementsEqual("/".utf8) {
       database = 0
       return
@@ -53,15 +43,7 @@ package struct RedisURL: Hashable, Sendable {
     database = Int(parsed)
   }
 
-  private static func hasPrefix(_ bytes: [UInt8], _ prefix: String) -> Bool {
-    UTF8Text(Array(bytes.prefix(prefix.utf8.count))).equalsIgnoringASCIICase(UTF8Text(prefix))
-  }
-
-  /// An address that does not leave this machine, or `localhost` (RFC 6761 §6.3).
-  package var isLoopback: Bool {
-    if let address = host.address { return address.isLoopback }
-    return host.text == "localhost" || host.text.hasSuffix(".localhost")
-  }
+  package var isLoopback: Bool { host.isLoopback }
 }
 
 extension RedisURL: CustomStringConvertible {
