@@ -28,8 +28,8 @@ package struct DiskFiles: FileSource {
   }
 }
 
-/// The files of this machine, remembering what the routes file held, so that it can be read again as
-/// it was when only what it names has changed, and which others it names.
+/// The files of this machine, remembering what the routes file held, so that it can be read again
+/// as it was when only what it names has changed, and which others it names.
 package final class RecordedFiles: FileSource {
   private let path: String
   /// What the routes file holds, once it was read.

@@ -23,7 +23,7 @@ final class ExchangeFlight: Sendable {
   let target: SharedTarget
   /// nil where the token is the gateway's own.
   let subject: VerifiedToken?
-  /// When the caller's token ends, and what was exchanged for it with it; never where there is none.
+  /// When the caller's token ends, and what was had for it with it; never where there is none.
   var subjectEndsAtMs: Int64 { subject?.expiresAtMs ?? NumericDate.latestMs }
   /// The caller's token, empty where there is none: it goes to the token service and nowhere else.
   let subjectToken: [UInt8]
