@@ -1,8 +1,9 @@
 import COpenSSL
 import Glibc
 
-/// OpenSSL's way to a `Socket`: its reads and writes go through the socket's own, so that what the
-/// socket knows, that it is empty or full, saves OpenSSL's asking the kernel in vain.
+/// OpenSSL's way to a `Socket`: its reads go through the socket's own, so that what the socket
+/// knows, that it is empty, saves OpenSSL's asking the kernel in vain, and its writes through a
+/// `SealedOutput`, which takes them all.
 enum SocketBIO {
   /// The methods, made once for the process; nil where OpenSSL has no memory, and then no session
   /// can be made.
@@ -18,7 +19,7 @@ enum SocketBIO {
     }
     unsafe BIO_meth_set_read(methods) { bio, bytes, count in
       guard let bio = unsafe bio, let bytes = unsafe bytes, count > 0,
-        let socket = unsafe SocketBIO.socket(of: bio)
+        let socket = unsafe SocketBIO.output(of: bio)?.socket
       else { return -1 }
       unsafe BIO_clear_flags(bio, SocketBIO.retryFlags)
       let target = unsafe UnsafeMutableRawBufferPointer(start: bytes, count: Int(count))
@@ -35,17 +36,11 @@ enum SocketBIO {
     }
     unsafe BIO_meth_set_write(methods) { bio, bytes, count in
       guard let bio = unsafe bio, let bytes = unsafe bytes, count > 0,
-        let socket = unsafe SocketBIO.socket(of: bio)
+        let output = unsafe SocketBIO.output(of: bio)
       else { return -1 }
       unsafe BIO_clear_flags(bio, SocketBIO.retryFlags)
       let source = unsafe UnsafeRawBufferPointer(start: bytes, count: Int(count))
-      switch unsafe socket.send(source) {
-      case .bytes(let moved): return CInt(moved)
-      case .wouldBlock:
-        unsafe BIO_set_flags(bio, BIO_FLAGS_WRITE | BIO_FLAGS_SHOULD_RETRY)
-        return -1
-      case .ended, .failed: return -1
-      }
+      return unsafe output.take(source) == nil ? count : -1
     }
     unsafe BIO_meth_set_ctrl(methods) { bio, command, _, _ in
       switch command {
@@ -61,17 +56,20 @@ enum SocketBIO {
   private static let retryFlags =
     BIO_FLAGS_READ | BIO_FLAGS_WRITE | BIO_FLAGS_IO_SPECIAL | BIO_FLAGS_SHOULD_RETRY
 
-  /// A BIO over the socket, which must outlive it: the session that is given it holds the socket.
-  static func make(over socket: Socket) -> OpaquePointer? {
+  /// A BIO over the output and its socket, which must outlive it: the session that is given it
+  /// holds them.
+  static func make(over output: SealedOutput) -> OpaquePointer? {
     guard let methods = unsafe methods.pointer, let bio = unsafe BIO_new(methods) else {
       return nil
     }
-    unsafe BIO_set_data(bio, Unmanaged.passUnretained(socket).toOpaque())
+    unsafe BIO_set_data(bio, Unmanaged.passUnretained(output).toOpaque())
     unsafe BIO_set_init(bio, 1)
     return unsafe bio
   }
 
-  private static func socket(of bio: OpaquePointer) -> Socket? {
-    unsafe BIO_get_data(bio).map { unsafe Unmanaged<Socket>.fromOpaque($0).takeUnretainedValue() }
+  private static func output(of bio: OpaquePointer) -> SealedOutput? {
+    unsafe BIO_get_data(bio).map {
+      unsafe Unmanaged<SealedOutput>.fromOpaque($0).takeUnretainedValue()
+    }
   }
 }

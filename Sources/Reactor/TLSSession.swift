@@ -8,11 +8,13 @@ import Glibc
 @safe package final class TLSSession {
   private let session: OpaquePointer
   private let socket: Socket
+  private let output: SealedOutput
+  /// Content that was sealed and whose record has not left whole: told of when it has.
+  private var unconfirmed = 0
   /// Holds the context that the session's callbacks point at.
   private let server: TLSServerContext?
   private var isBroken = false
   private var isHandshakeDone = false
-  private var readNeedsWrite = false
   private var clientCertificateRead: ClientCertificate??
   /// Whether OpenSSL may hold bytes that were read ahead: until a read has said that it wants more.
   private(set) var mayHold = false
@@ -27,13 +29,15 @@ import Glibc
       TLSErrorQueue.clear()
       return nil
     }
-    guard let bio = unsafe SocketBIO.make(over: socket) else {
+    let output = SealedOutput(socket)
+    guard let bio = unsafe SocketBIO.make(over: output) else {
       unsafe SSL_free(session)
       TLSErrorQueue.clear()
       return nil
     }
     unsafe self.session = session
     self.socket = socket
+    self.output = output
     self.server = server
     unsafe SSL_set_bio(session, bio, bio)
     unsafe SSL_set_accept_state(session)
@@ -43,13 +47,15 @@ import Glibc
   /// The client's side, accepting only a certificate for `name`.
   package init?(client: TLSClientContext, name: String, over socket: Socket) {
     guard let session = unsafe client.makeSession(name: name) else { return nil }
-    guard let bio = unsafe SocketBIO.make(over: socket) else {
+    let output = SealedOutput(socket)
+    guard let bio = unsafe SocketBIO.make(over: output) else {
       unsafe SSL_free(session)
       TLSErrorQueue.clear()
       return nil
     }
     unsafe self.session = session
     self.socket = socket
+    self.output = output
     server = nil
     unsafe SSL_set_bio(session, bio, bio)
     unsafe SSL_set_connect_state(session)
@@ -67,9 +73,12 @@ import Glibc
 
   /// Goes on with the handshake.
   package func handshake() -> Step {
+    if let fault = flush() { return .failed(fault) }
     TLSErrorQueue.clear()
     let result = unsafe SSL_do_handshake(session)
     if result == 1 {
+      // Not before the last message has left.
+      if !output.isEmpty { return .wouldBlock }
       isHandshakeDone = true
       // What came behind the handshake's last message was read with it, and no event will tell.
       mayHold = true
@@ -84,8 +93,8 @@ import Glibc
 
   func read(into buffer: Buffer) -> Transfer {
     if isBroken { return .failed(.truncated) }
-    if !socket.canRead, !mayHold, !(readNeedsWrite && socket.canWrite) { return .wouldBlock }
-    readNeedsWrite = false
+    if let fault = flush() { return .failed(fault) }
+    if !socket.canRead && !mayHold || output.isFull { return .wouldBlock }
     TLSErrorQueue.clear()
     let target = unsafe buffer.writable
     var count = 0
@@ -99,20 +108,34 @@ import Glibc
     return verdict(on: result, ofRead: true)
   }
 
+  /// Content stays in the buffer until its record has left whole; the next call has it at the front
+  /// again, as whoever writes does with what was not taken.
   func write(from buffer: Buffer) -> Transfer {
     if isBroken { return .failed(.truncated) }
-    if !socket.canWrite { return .wouldBlock }
-    let source = unsafe buffer.readableBytes
-    // A write of nothing is not defined.
-    if unsafe source.isEmpty { return .wouldBlock }
-    TLSErrorQueue.clear()
-    var count = 0
-    let result = unsafe SSL_write_ex(session, source.baseAddress, source.count, &count)
-    if result == 1 {
-      buffer.consume(count)
-      return .bytes(count)
+    if let fault = flush() { return .failed(fault) }
+    if !output.isEmpty { return .wouldBlock }
+    if unconfirmed == 0 {
+      if !socket.canWrite { return .wouldBlock }
+      let source = unsafe buffer.readableBytes
+      // A write of nothing is not defined.
+      if unsafe source.isEmpty { return .wouldBlock }
+      TLSErrorQueue.clear()
+      let result = unsafe SSL_write_ex(
+        session, source.baseAddress, source.count, &unconfirmed)
+      if result != 1 { return verdict(on: result, ofRead: false) }
+      if !output.isEmpty { return .wouldBlock }
     }
-    return verdict(on: result, ofRead: false)
+    let count = unconfirmed
+    unconfirmed = 0
+    buffer.consume(count)
+    return .bytes(count)
+  }
+
+  /// Sends what waits to be sent.
+  private func flush() -> StreamFault? {
+    guard let fault = output.flush() else { return nil }
+    isBroken = true
+    return fault
   }
 
   /// Whether an idle session is still good: it has not ended, and no byte of data came. Reads what
@@ -135,7 +158,9 @@ import Glibc
   /// handshake's message, nor behind a record that is half sent: OpenSSL refuses both, and a peer
   /// that got no `close_notify` knows that something is missing.
   func close() {
-    if unsafe isBroken || !isHandshakeDone || SSL_in_init(session) == 1 { return }
+    if unsafe isBroken || !isHandshakeDone || !output.isEmpty || SSL_in_init(session) == 1 {
+      return
+    }
     TLSErrorQueue.clear()
     _ = unsafe SSL_shutdown(session)
     TLSErrorQueue.clear()
@@ -171,9 +196,7 @@ import Glibc
       // The socket knows that it is empty: it has just said so.
       if isRead { mayHold = false }
       return .wouldBlock
-    case SSL_ERROR_WANT_WRITE:
-      readNeedsWrite = isRead
-      return .wouldBlock
+    case SSL_ERROR_WANT_WRITE: return .wouldBlock
     case SSL_ERROR_ZERO_RETURN:
       return .ended
     case SSL_ERROR_SYSCALL:

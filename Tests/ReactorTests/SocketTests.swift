@@ -78,7 +78,10 @@ struct SocketTests {
       socket.waiter = waiter
       let buffer = Buffer(capacity: 4 << 20)
       buffer.append([UInt8](repeating: 3, count: 4 << 20))
+      // Reads when nothing more can be written, and not so soon that nothing ever waits.
+      let isFull = Semaphore()
       let thread = try WorkerThread.start("reader") {
+        isFull.wait(milliseconds: Stage.patienceMs)
         var count = 0
         while count < 4 << 20, let more = try? peer.receive() { count += more.count }
         #expect(count == 4 << 20)
@@ -90,6 +93,7 @@ struct SocketTests {
         case .wouldBlock:
           #expect(!socket.canWrite)
           waits += 1
+          isFull.signal()
           #expect(await waiter.wait(untilMs: stage.patience))
         case .ended, .failed:
           Issue.record("broken")
