@@ -43,7 +43,18 @@
       armedAtMs = deadlineMs
       loop.arm(token, atMs: deadlineMs)
     }
-    await unsafe withUnsafeContinuation { unsafe continuation = $0 }
+    await unsafe withUnsafeContinuation { waiting in
+      // A task that no actor isolates comes here by way of the loop's queue: what came meanwhile
+      // found nobody, and must not be lost.
+      if isSignalled {
+        unsafe waiting.resume()
+      } else if deadlineMs <= loop.nowMs {
+        hasTimedOut = true
+        unsafe waiting.resume()
+      } else {
+        unsafe continuation = waiting
+      }
+    }
     self.deadlineMs = .max
     if hasTimedOut {
       hasTimedOut = false

@@ -376,6 +376,7 @@ struct UpstreamPoolTests {
       #expect(second !== first)
       pool.drop(second)
     }
+    for _ in 0..<2 { server.waitForConnection() }
     #expect(server.connectionCount == 2)
     try server.finish()
   }

@@ -11,6 +11,7 @@ package final class ScriptedServer: Sendable {
   private let listening: CInt
   private let failures = Mutex<[any Error]>([])
   private let accepted = Mutex(0)
+  private let arrivals = Semaphore()
   private let threads = Mutex<[WorkerThread.Handle]>([])
 
   /// Each script plays one connection; connections beyond them are closed at once.
@@ -43,6 +44,7 @@ package final class ScriptedServer: Sendable {
       if raw < 0 { return }
       let peer = FarEnd(adopting: raw)
       accepted.withLock { $0 += 1 }
+      arrivals.signal()
       guard index < scripts.count else { continue }
       let script = scripts[index]
       index += 1
@@ -56,6 +58,9 @@ package final class ScriptedServer: Sendable {
 
   /// How many connections came.
   package var connectionCount: Int { accepted.withLock { $0 } }
+
+  /// Waits until the next connection has come: a caller is connected before it is accepted.
+  package func waitForConnection() { arrivals.wait(milliseconds: Stage.patienceMs) }
 
   /// Ends the server and waits for its scripts.
   ///
