@@ -14,6 +14,14 @@ package struct AccessLogSettings: Sendable {
   package enum Output: Hashable, Sendable {
     case standardOutput
     case file(FileReference)
+
+    /// The file's path, where it is one.
+    package var path: String? {
+      switch self {
+      case .standardOutput: nil
+      case .file(let file): file.path
+      }
+    }
   }
 
   /// How a line is written.
