@@ -25,6 +25,8 @@ final class Engine {
   /// Of requests that no route has.
   private let unrouted: RouteTally
   private let authentications: DurationTally
+  private let index: Int
+  private var refusalNotedMs = Int64.min / 2
   let connectionLimits: ServerConnection.Limits
   let idleTimeoutMs: Int64
   let bodyTimeoutMs: Int64
@@ -44,6 +46,7 @@ final class Engine {
   ) throws(CryptoFault) {
     let digester = try Digester()
     self.shared = shared
+    self.index = index
     self.loop = loop
     buffers = former?.buffers ?? BufferPool()
     let configuration = shared.configuration
@@ -115,6 +118,24 @@ final class Engine {
     (record.route?.tally ?? unrouted).count(
       kind, ns: endedNs - record.startedNs, upstreamNs: record.firstByteNs)
     if record.authNs > 0 { authentications.add(ns: record.authNs) }
+    if let reason = record.reason { remember(request, reason) }
+  }
+
+  /// Notes a refusal for those who ask why; of a flood of them not every one.
+  private func remember(_ request: Request, _ reason: Refusal.Reason) {
+    let nowMs = Clock.wallMs()
+    guard LastRefusals.isDue(nowMs, lastMs: refusalNotedMs) else { return }
+    refusalNotedMs = nowMs
+    let record = request.record
+    let hasHead = request.connection.head.byteCount > 0
+    shared.process.refusals.note(
+      LastRefusals.Entry(
+        atMs: nowMs, status: record.status, reason: reason, route: record.route?.settings.name,
+        method: hasHead ? LastRefusals.cut(request.methodBytes) : [],
+        host: LastRefusals.cut(request.host), path: LastRefusals.cut(request.path.merged),
+        client: request.client, id: request.id,
+        exchangeError: record.exchangeError),
+      worker: index)
   }
 
   /// Who is at the other end of a connection, and whether it may speak for others.

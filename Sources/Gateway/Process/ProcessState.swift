@@ -9,6 +9,8 @@ final class ProcessState: Sendable {
   let tickets = TicketKeys()
   let report: @Sendable (String) -> Void
   let requests = RequestNumbers()
+  let history = TrafficHistory()
+  let refusals = LastRefusals()
 
   private let connections = Atomic<Int>(0)
   private let draining = Atomic<Bool>(false)
