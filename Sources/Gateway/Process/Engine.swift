@@ -26,7 +26,7 @@ final class Engine {
   private let unrouted: RouteTally
   private let authentications: DurationTally
   private let index: Int
-  private var refusalNotedMs = Int64.min / 2
+  private var refusalsToNote = LastRefusals.Allowance()
   let connectionLimits: ServerConnection.Limits
   let idleTimeoutMs: Int64
   let bodyTimeoutMs: Int64
@@ -124,8 +124,7 @@ final class Engine {
   /// Notes a refusal for those who ask why; of a flood of them not every one.
   private func remember(_ request: Request, _ reason: Refusal.Reason) {
     let nowMs = Clock.wallMs()
-    guard LastRefusals.isDue(nowMs, lastMs: refusalNotedMs) else { return }
-    refusalNotedMs = nowMs
+    guard refusalsToNote.take(atMs: nowMs) else { return }
     let record = request.record
     let hasHead = request.connection.head.byteCount > 0
     shared.process.refusals.note(

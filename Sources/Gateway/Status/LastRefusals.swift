@@ -2,8 +2,8 @@ import Synchronization
 
 /// The last requests that were turned away, for those who ask why.
 ///
-/// Each worker has a ring of its own. A flood of refusals is not written down as it comes: what
-/// comes within `gapMs` of the last one noted is left out.
+/// Each worker has a ring of its own. A flood of refusals is not written down as it comes: of one
+/// second's only the first few are.
 final class LastRefusals: Sendable {
   struct Entry {
     /// Milliseconds since 1970.
@@ -22,7 +22,6 @@ final class LastRefusals: Sendable {
   }
 
   private static let entriesMax = 50
-  private static let gapMs: Int64 = 20
   private static let textBytesMax = 256
 
   private struct Ring {
@@ -32,8 +31,21 @@ final class LastRefusals: Sendable {
 
   private let rings = Mutex<[Int: Ring]>([:])
 
-  /// Whether one that comes now is to be noted; `lastMs` is the worker's own.
-  static func isDue(_ nowMs: Int64, lastMs: Int64) -> Bool { nowMs - lastMs >= gapMs }
+  /// How many more a worker may note in this second.
+  struct Allowance {
+    private static let perSecond = 20
+    private var second = Int64.min
+    private var noted = 0
+
+    mutating func take(atMs nowMs: Int64) -> Bool {
+      if nowMs / 1_000 != second {
+        second = nowMs / 1_000
+        noted = 0
+      }
+      noted += 1
+      return noted <= Self.perSecond
+    }
+  }
 
   func note(_ entry: Entry, worker: Int) {
     rings.withLock { rings in
