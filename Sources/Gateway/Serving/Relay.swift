@@ -320,9 +320,13 @@ extension Forwarder {
       AnswerWriter.writeHead(
         of: upstream, to: connection, framing: framing, closes: connection.closesAfterAnswer,
         via: forward.via,
-        isPrivate: request.tokenSource != .header && (200...299).contains(head.status))
+        isPrivate: request.tokenSource != .header && (200...299).contains(head.status),
+        changes: forward.answerChanges, for: request)
       upstream.consumeHead()
       answer = BodyFlow(head.framing, as: framing, pinned: 0)
+      if let changes = forward.answerChanges {
+        answer?.withheldTrailers = changes.withheldTrailers
+      }
     }
 
     /// The server broke its answer off.
