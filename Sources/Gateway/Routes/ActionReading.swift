@@ -75,7 +75,8 @@ extension ForwardSettings {
     guard let upstream else { return nil }
     return ForwardSettings(
       upstream: upstream, path: path ?? .none, headers: headers ?? .none,
-      answerHeaders: answerHeaders ?? .none, host: host, timeoutMs: timeoutMs == 0 ? nil : timeoutMs,
+      answerHeaders: answerHeaders ?? .none, host: host,
+      timeoutMs: timeoutMs == 0 ? nil : timeoutMs,
       idleTimeoutMs: idleTimeoutMs, retries: retries, via: via)
   }
 }

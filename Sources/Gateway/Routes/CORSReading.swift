@@ -116,21 +116,24 @@ extension Kind where Value == UTF8Text {
 }
 
 extension RouteAction {
-  /// Fields that `cors` sets, and that a route therefore does not set itself.
+  /// What `cors` says itself, and what a route that forwards nothing can't have answered.
   func refuseDoubled(_ cors: CORSSettings?, in route: ObjectReader) {
-    guard let cors else { return }
-    if case .redirect = self, case .upstream = cors {
-      route.reportAtName("cors", "\"upstream\" needs one: this route has none to answer")
+    let fields: Setting?
+    switch self {
+    case .forward: fields = route.setting.value("forward")?.value("responseHeaders")?.value("set")
+    case .respond: fields = route.setting.value("respond")?.value("headers")
+    case .redirect: fields = nil
     }
-    if case .respond = self, case .upstream = cors {
-      route.reportAtName("cors", "\"upstream\" needs one: this route has none to answer")
-    }
-    guard case .own = cors, case .forward = self,
-      let fields = route.setting.value("forward")?.value("responseHeaders")?.value("set")
-    else { return }
-    for member in fields.node.members ?? [] {
-      let known = FieldNameKey(member.name.bytes)?.known
-      if known == .accessControlOther { fields.name(of: member).refuse("\"cors\" sets this field") }
+    switch cors {
+    case nil: break
+    case .upstream:
+      if case .forward = self { break }
+      route.reportAtName("cors", "\"upstream\" is for routes that forward to one")
+    case .own:
+      for member in fields?.node.members ?? []
+      where FieldNameKey(member.name.bytes)?.known == .accessControlOther {
+        fields?.name(of: member).refuse("\"cors\" sets this field")
+      }
     }
   }
 }

@@ -36,6 +36,23 @@ enum RouteConflicts {
     }
   }
 
+  /// Reports a name that the log and the metrics would show for two routes.
+  static func reportSameNames(_ setting: Setting?) {
+    guard let setting else { return }
+    var places: [UTF8Text: ConfigPlace] = [:]
+    for (index, node) in (setting.node.elements ?? []).enumerated() {
+      let route = setting.route(index, node)
+      guard let name = route.value("name"), let text = name.node.string, !text.isEmpty else {
+        continue
+      }
+      if let other = places[text] {
+        name.refuse("given twice; it is at \(name.reading.shown(other)) already")
+      } else {
+        places[text] = name.place
+      }
+    }
+  }
+
   /// Whether one request could fit both, neither being the more particular.
   private static func areAlike(_ one: RouteMatch, _ other: RouteMatch) -> Bool {
     overlap(one.listeners, other.listeners) && overlap(one.methods, other.methods)

@@ -51,8 +51,9 @@ final class Reading {
     }
     let source = sources[low]
     var key = key
-    if let defaults, defaults.lowerBound <= range.lowerBound, range.upperBound <= defaults.upperBound,
-      key.utf8.starts(with: "routes[".utf8), let end = key.utf8.firstIndex(of: UInt8(ascii: "]"))
+    if let defaults, defaults.lowerBound <= range.lowerBound,
+      range.upperBound <= defaults.upperBound, key.utf8.starts(with: "routes[".utf8),
+      let end = key.utf8.firstIndex(of: UInt8(ascii: "]"))
     {
       key = "defaults" + key[end...].dropFirst()
     }

@@ -81,7 +81,9 @@ enum AnswerWriter {
   }
 
   /// Puts an interim answer (1xx) into the caller's buffer.
-  static func writeInterim(of upstream: UpstreamConnection, to connection: ServerConnection) {
+  static func writeInterim(
+    of upstream: UpstreamConnection, to connection: ServerConnection, changes: AnswerChanges?
+  ) {
     let head = upstream.head
     let received = upstream.received
     var out = connection.answerBuffer()
@@ -89,7 +91,10 @@ enum AnswerWriter {
     let need = head.byteCount + head.fields.count + ownBytesMax
     if out.room < need { out = connection.growAnswerBuffer(toAtLeast: out.count + need) }
     writeStatusLine(head.status, phrase: received.slice(head.reason), to: out)
-    for line in head.fields where !line.isHopByHop && !dropped.contains(line.known) {
+    for line in head.fields
+    where !line.isHopByHop && !dropped.contains(line.known)
+      && changes?.keeps(line, in: received.readable) ?? true
+    {
       out.append(received.slice(line.name))
       out.append(": ")
       out.append(received.slice(line.value))

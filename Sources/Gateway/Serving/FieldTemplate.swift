@@ -115,14 +115,16 @@ struct FieldTemplate {
   }
 
   /// What it says of a request; nil where a part of it says nothing.
-  func filled(for request: Request) -> [UInt8]? {
+  ///
+  /// - Parameter isURL: whether it is a part of a URL, whose delimiters no value may be.
+  func filled(for request: Request, isURL: Bool = false) -> [UInt8]? {
     var text: [UInt8] = []
     for part in parts {
       switch part {
       case .text(let plain): text += plain
       case .claim(let claim):
         guard let value = request.record.caller?.field(claim) else { return nil }
-        text += value
+        text += isURL ? Self.withoutDelimiters(value) : value
       case .path(let segment):
         // As it stands in the path that was matched, its escapes included.
         guard let value = Self.segment(segment, of: request.path.merged) else { return nil }
@@ -130,7 +132,8 @@ struct FieldTemplate {
       case .requestID: text += request.id
       case .requestHost:
         if request.host.isEmpty { return nil }
-        text += request.host.contains(UInt8(ascii: ":"))
+        text +=
+          request.host.contains(UInt8(ascii: ":"))
           ? [UInt8(ascii: "[")] + request.host + [UInt8(ascii: "]")] : request.host
       case .tlsSubject:
         // What a proxy has shown says nothing about whoever is behind it.
@@ -138,10 +141,24 @@ struct FieldTemplate {
           let subject = request.connection.stream.tls?.clientCertificate?.subject,
           !subject.isEmpty
         else { return nil }
-        text += FieldEncoding.encode(subject)
+        let value = FieldEncoding.encode(subject)
+        text += isURL ? Self.withoutDelimiters(value) : value
       }
     }
     return text
+  }
+
+  /// A value for a field, whose only `%` are those of escapes, for a URL.
+  private static func withoutDelimiters(_ value: [UInt8]) -> [UInt8] {
+    var escaped: [UInt8] = []
+    for byte in value {
+      if ByteClass.isUnreserved(byte) || byte == UInt8(ascii: "%") {
+        escaped.append(byte)
+      } else {
+        PercentEncoding.appendEscape(of: byte, to: &escaped)
+      }
+    }
+    return escaped
   }
 
   /// A segment of a path without empty ones, counted from 0.

@@ -14,7 +14,7 @@ struct PathMapping {
     added = rewrite.added
   }
 
-  /// How many bytes of a path are taken away: the route's pattern says that it has as many segments.
+  /// How many bytes of a path are taken away: by the route's pattern it has as many segments.
   func strippedCount(of path: [UInt8]) -> Int {
     var index = 0
     for _ in 0..<strippedSegments {
@@ -93,7 +93,8 @@ struct PathMapping {
     return nil
   }
 
-  /// A `Set-Cookie` whose `Path` (RFC 6265 §5.2.4) is where callers will send it; nil where it stays.
+  /// A `Set-Cookie` whose `Path` (RFC 6265 §5.2.4) is where callers will send it; nil where it
+  /// stays as it is.
   func cookie(_ value: [UInt8], prefix: ArraySlice<UInt8>) -> [UInt8]? {
     // RFC 6265bis §4.1.3.2: such a cookie has the path "/" or is none.
     if value.prefix(7).map(ByteClass.lowercased) == Array("__host-".utf8) { return nil }
@@ -123,7 +124,8 @@ struct PathMapping {
     var end = attribute.upperBound
     while start < end, ByteClass.isBlank(value[start]) { start += 1 }
     while end > start, ByteClass.isBlank(value[end - 1]) { end -= 1 }
-    guard end - start > 5, value[start..<start + 4].map(ByteClass.lowercased).elementsEqual("path".utf8)
+    guard end - start > 5,
+      value[start..<start + 4].map(ByteClass.lowercased).elementsEqual("path".utf8)
     else { return nil }
     start += 4
     while start < end, ByteClass.isBlank(value[start]) { start += 1 }

@@ -297,7 +297,8 @@ extension Forwarder {
       let wasWaiting = !mayReadContent
       if status == 100 { mayReadContent = true }
       if connection.head.minorVersion == 1 {
-        AnswerWriter.writeInterim(of: upstream, to: connection)
+        AnswerWriter.writeInterim(
+          of: upstream, to: connection, changes: forward.answerChanges)
       }
       upstream.consumeHead()
       if status == 100, wasWaiting { mustMoveUp = true }

@@ -24,6 +24,8 @@ final class Route {
   /// nil where pages of other origins are not thought of, or the service answers for itself.
   let cors: CORS?
   let rates: RouteRates?
+  /// Trailer fields of requests that don't go on; nil where they are the same on every route.
+  let withheldTrailers: [FieldNameKey]?
   /// What preflights for this route meet in its place: they bear no token.
   let preflight: Route?
 
@@ -143,6 +145,11 @@ final class Route {
   ) {
     self.cors = cors
     self.rates = rates
+    if case .forward(let forward) = action, forward.fields != nil {
+      withheldTrailers = forward.withheld
+    } else {
+      withheldTrailers = nil
+    }
     self.preflight = preflight
     ignoresCase = settings.pathRules.ignoreCase
     self.settings = settings

@@ -7,9 +7,9 @@ import Wire
 /// choose (ROUTES.md, "Matching").
 final class Router {
   private let routes: [Route]
-  private var exact = Hosts(ignoringCase: false)
+  private let exact: Hosts
   /// Those routes again that ignore case.
-  private var loose: Hosts?
+  private let loose: Hosts?
 
   /// Trees of paths by host.
   private struct Hosts {
@@ -61,13 +61,14 @@ final class Router {
 
   init(_ routes: [Route]) {
     self.routes = routes
+    var exact = Hosts(ignoringCase: false)
+    var loose = Hosts(ignoringCase: true)
     for (index, route) in routes.enumerated() {
       exact.insert(route, index: index)
-      if route.ignoresCase {
-        if loose == nil { loose = Hosts(ignoringCase: true) }
-        loose?.insert(route, index: index)
-      }
+      if route.ignoresCase { loose.insert(route, index: index) }
     }
+    self.exact = exact
+    self.loose = routes.contains(where: \.ignoresCase) ? loose : nil
   }
 
   /// The route of `request`, whose path is normalised; of a preflight what answers it, where the

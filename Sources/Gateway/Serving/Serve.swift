@@ -126,8 +126,8 @@ extension Engine {
   private func note(_ route: Route, on request: Request) throws(Refusal) {
     request.record.route = route
     if let cors = route.cors { request.cors = cors.grant(for: request) }
-    if case .forward(let forward) = route.action, forward.fields != nil {
-      request.connection.content.withheldTrailers = forward.withheld
+    if let names = route.withheldTrailers {
+      request.connection.content.withheldTrailers = names
     }
     let head = request.connection.head
     if head.method == .trace {
@@ -175,7 +175,7 @@ extension Engine {
 
   /// Sends the caller to another address.
   private func redirect(_ redirect: Route.Redirect, _ request: Request) async throws(Refusal) {
-    guard var to = redirect.to.filled(for: request) else {
+    guard var to = redirect.to.filled(for: request, isURL: true) else {
       throw Refusal(.claimRefused, "There is no address for this caller.")
     }
     if let count = redirect.restAfter {
