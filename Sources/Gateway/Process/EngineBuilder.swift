@@ -53,19 +53,22 @@ struct EngineBuilder {
     return configuration.routes.map { settings in
       let action = action(settings, upstreams, places, &claims)
       let rates = rates(settings, &claims)
+      let tally = RouteTally(
+        shared.process.requests.numbers(of: settings.name), worker: index)
       var cors: CORS?
       var preflight: Route?
       switch settings.cors {
       case nil: break
       case .upstream:
         preflight = Route(
-          settings, access: .open, action: action, listenerCount: listenerCount,
+          settings, access: .open, action: action, listenerCount: listenerCount, tally: tally,
           rates: rates.map { RouteRates($0.early) })
       case .own(let own):
         let made = CORS(own, methods: corsMethods(settings))
         cors = made
         preflight = Route(
-          settings, access: .open, action: .preflight, listenerCount: listenerCount, cors: made)
+          settings, access: .open, action: .preflight, listenerCount: listenerCount, tally: tally,
+          cors: made)
       }
       return Route(
         settings, access: access(settings.access, targets, &claimRules, places),
@@ -74,7 +77,7 @@ struct EngineBuilder {
             target: targets.target(exchange: own.exchange, own.target),
             callerHeader: own.callerHeader?.bytes.map { $0 })
         },
-        action: action, listenerCount: listenerCount, cors: cors, rates: rates,
+        action: action, listenerCount: listenerCount, tally: tally, cors: cors, rates: rates,
         preflight: preflight)
     }
   }

@@ -9,6 +9,7 @@ final class ProcessState: Sendable {
   let tickets = TicketKeys()
   let rates = RateTable()
   let report: @Sendable (String) -> Void
+  let requests = RequestNumbers()
 
   private let connections = Atomic<Int>(0)
   private let draining = Atomic<Bool>(false)

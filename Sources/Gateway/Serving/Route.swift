@@ -28,6 +28,8 @@ final class Route {
   let withheldTrailers: [FieldNameKey]?
   /// What preflights for this route meet in its place: they bear no token.
   let preflight: Route?
+  /// What this worker counts of its requests.
+  let tally: RouteTally
 
   enum Access {
     case open
@@ -141,8 +143,10 @@ final class Route {
 
   init(
     _ settings: RouteSettings, access: Access, ownToken: OwnToken? = nil, action: Action,
-    listenerCount: Int, cors: CORS? = nil, rates: RouteRates? = nil, preflight: Route? = nil
+    listenerCount: Int, tally: RouteTally, cors: CORS? = nil, rates: RouteRates? = nil,
+    preflight: Route? = nil
   ) {
+    self.tally = tally
     self.cors = cors
     self.rates = rates
     if case .forward(let forward) = action, forward.fields != nil {

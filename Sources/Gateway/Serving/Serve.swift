@@ -35,7 +35,7 @@ extension Engine {
     } catch {
       await refuse(error, request)
     }
-    log?.write(request, endedNs: Clock.monotonicNs())
+    record(request)
   }
 
   /// Serves what came next on a connection that has not ended.
@@ -65,7 +65,7 @@ extension Engine {
       identify(request)
       request.record.status = Refusal.Reason.overloaded.status
       request.record.reason = .overloaded
-      log?.write(request, endedNs: Clock.monotonicNs())
+      record(request)
     }
   }
 
@@ -75,7 +75,7 @@ extension Engine {
     beginContent(request)
     identify(request)
     await finishOwnAnswer(204, [], request)
-    log?.write(request, endedNs: Clock.monotonicNs())
+    record(request)
   }
 
   private func beginContent(_ request: Request) {
@@ -224,7 +224,7 @@ extension Engine {
     identify(request)
     request.connection.closesAfterAnswer = true
     await refuse(refusal, request)
-    log?.write(request, endedNs: Clock.monotonicNs())
+    record(request)
   }
 
   /// Answers a request that was let through, without a service.
