@@ -28,6 +28,9 @@ package enum Limits {
   static let sharedLockRenewEveryMs: Int64 = 200
   /// A token in a request; also bounded by `limits.headers`.
   static let tokenBytesMax = 16 << 10
+  /// Counts of rate limits kept at once; at some 100 bytes each they bound what a flood of
+  /// addresses costs. Beyond, the one that would be nothing soonest begins anew.
+  static let rateCountsMax = 256 << 10
   /// Calls to issuers and token services: a connection is tried for so long, kept idle for so
   /// long, and so many at most are kept and opened by one worker.
   static let callConnectTimeoutMs: Int64 = 2_000

@@ -18,6 +18,7 @@ final class Engine {
   let router: Router
   let authenticator: Authenticator
   let exchanger: Exchanger
+  let limiter: RateLimiter
   let exchanges: TokenExchanges
   let sharedCache: SharedCacheLink?
   let keyKeeper: KeyKeeper
@@ -70,7 +71,7 @@ final class Engine {
     callerHeaders = EngineBuilder.callerHeaders(configuration)
     let builder = EngineBuilder(
       shared: shared, workers: workers, index: index, loop: loop, buffers: buffers,
-      callerHeaders: callerHeaders)
+      callerHeaders: callerHeaders, digester: digester)
     let upstreams = builder.upstreams(after: former?.upstreams ?? [])
     clients = HTTPClients(resolver: shared.process.resolver, buffers: buffers, loop: loop)
     keyKeeper = KeyKeeper(shared.tokens, clients: clients, digester: digester, loop: loop)
@@ -85,6 +86,7 @@ final class Engine {
       shared.tokens, worker: worker, index: index, clients: clients, cache: sharedCache,
       digester: digester, loop: loop)
     exchanger = Exchanger(exchanges)
+    limiter = RateLimiter(shared.process.rates, digester: digester, link: sharedCache)
     router = Router(builder.routes(upstreams, targets: exchanges))
     log = shared.log.flatMap { log in
       configuration.accessLog.map { settings in

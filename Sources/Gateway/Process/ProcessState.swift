@@ -7,6 +7,7 @@ import Synchronization
 final class ProcessState: Sendable {
   let resolver = Resolver()
   let tickets = TicketKeys()
+  let rates = RateTable()
   let report: @Sendable (String) -> Void
   let requests = RequestNumbers()
   let history = TrafficHistory()

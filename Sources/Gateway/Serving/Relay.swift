@@ -297,7 +297,8 @@ extension Forwarder {
       let wasWaiting = !mayReadContent
       if status == 100 { mayReadContent = true }
       if connection.head.minorVersion == 1 {
-        AnswerWriter.writeInterim(of: upstream, to: connection)
+        AnswerWriter.writeInterim(
+          of: upstream, to: connection, changes: forward.answerChanges)
       }
       upstream.consumeHead()
       if status == 100, wasWaiting { mustMoveUp = true }
@@ -320,9 +321,13 @@ extension Forwarder {
       AnswerWriter.writeHead(
         of: upstream, to: connection, framing: framing, closes: connection.closesAfterAnswer,
         via: forward.via,
-        isPrivate: request.tokenSource != .header && (200...299).contains(head.status))
+        isPrivate: request.tokenSource != .header && (200...299).contains(head.status),
+        changes: forward.answerChanges, for: request)
       upstream.consumeHead()
       answer = BodyFlow(head.framing, as: framing, pinned: 0)
+      if let changes = forward.answerChanges {
+        answer?.withheldTrailers = changes.withheldTrailers
+      }
     }
 
     /// The server broke its answer off.

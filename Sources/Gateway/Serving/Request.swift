@@ -23,6 +23,8 @@ final class Request {
   /// Where the caller's token is, and the token itself where it stands there escaped.
   var tokenSource = TokenSource.header
   var unescapedToken: [UInt8] = []
+  /// What the answer says to pages of other origins; nil where the route says nothing of them.
+  var cors: CORS.Grant?
   var record = AccessRecord()
 
   init(_ connection: ServerConnection, listener: Listener, peer: Peer) {
@@ -41,15 +43,13 @@ final class Request {
     port = nil
     tokenSource = .header
     if !unescapedToken.isEmpty { unescapedToken = [] }
+    cors = nil
   }
 
   var method: Method { connection.head.method }
 
   /// The port that the caller wants: the scheme's own where it names none.
   var wantedPort: UInt16 { port ?? (listener.tls == nil ? 80 : 443) }
-
-  /// The method's bytes, copied.
-  var methodBytes: [UInt8] { bytes(connection.head.methodRange) }
 
   /// Bytes of the head, copied.
   func bytes(_ range: Range<Int>) -> [UInt8] {
@@ -87,5 +87,15 @@ extension NormalisedPath {
   /// keeps them.
   func forwarded(_ rules: PathRules) -> [UInt8] {
     rules.emptySegments == .keep ? unmerged ?? merged : merged
+  }
+
+  /// What follows so many segments and a slash; never begins with a slash.
+  func rest(after segmentCount: Int) -> ArraySlice<UInt8> {
+    var rest = merged[...].dropFirst()
+    for _ in 0..<segmentCount {
+      guard let slash = rest.firstIndex(of: UInt8(ascii: "/")) else { return [] }
+      rest = rest[(slash + 1)...]
+    }
+    return rest
   }
 }

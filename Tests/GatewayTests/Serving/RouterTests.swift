@@ -218,6 +218,19 @@ struct RouterTests {
       ])
   }
 
+  @Test func `a method is not found by a route that minds case`() async throws {
+    let routes = [
+      route("loose", #""path": "/a", "methods": ["GET"]"#, rules: #"{"ignoreCase": true}"#),
+      route("strict", #""path": "/a", "methods": ["PUT"]"#),
+    ]
+    try await expect(
+      "[\(routes.joined(separator: ", "))]",
+      [
+        ("GET /A x", .route("loose")), ("PUT /a x", .route("strict")),
+        ("PUT /A x", .refused(.methodNotAllowed, allow: "GET, HEAD")),
+      ])
+  }
+
   @Test func `paths are matched as they are normalised`() async throws {
     let routes = [route("orders", #""path": "/orders/{id}""#), route("a", #""path": "/a%2fb""#)]
     try await expect(
