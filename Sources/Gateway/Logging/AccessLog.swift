@@ -178,7 +178,8 @@ final class AccessLog {
       JSONWriter.appendInteger(record.attempts, to: &lines)
     }
     if key(.bytesIn, "\"bytes_in\":") {
-      JSONWriter.appendInteger(request.connection.content.byteCount, to: &lines)
+      JSONWriter.appendInteger(
+        request.connection.content.byteCount + record.tunnelBytesIn, to: &lines)
     }
     if key(.bytesOut, "\"bytes_out\":") {
       JSONWriter.appendInteger(

@@ -50,7 +50,8 @@ extension ForwardSettings {
     object.later("path", taking: hasOnlyEmptyTexts, "prefixes taken away and put on")
     object.later("headers", taking: changesNothing, "fields of the request")
     object.later("responseHeaders", taking: changesNothing, "fields of the answer")
-    object.later("upgrade", default: .array([]), "protocols that take over a connection")
+    let upgrades = object.optional(
+      "upgrade", .list(.upgrade), default: [], "protocols that may take over the connection")
     let timeoutMs = object.optional(
       "timeout", .duration(0...Milliseconds.day), default: 30 * Milliseconds.second,
       "until the answer's head; \"0s\": none")
@@ -64,7 +65,7 @@ extension ForwardSettings {
     guard let upstream else { return nil }
     return ForwardSettings(
       upstream: upstream, host: host, timeoutMs: timeoutMs == 0 ? nil : timeoutMs,
-      idleTimeoutMs: idleTimeoutMs, retries: retries, via: via)
+      idleTimeoutMs: idleTimeoutMs, retries: retries, via: via, upgrades: upgrades)
   }
 
   /// A prefix to strip that the route's path does not have: never could it be stripped.

@@ -72,7 +72,11 @@ enum AnswerWriter {
   }
 
   /// Puts an interim answer (1xx) into the caller's buffer.
-  static func writeInterim(of upstream: UpstreamConnection, to connection: ServerConnection) {
+  ///
+  /// - Parameter upgrade: of a 101: the protocol that it switches to.
+  static func writeInterim(
+    of upstream: UpstreamConnection, to connection: ServerConnection, upgrade: [UInt8] = []
+  ) {
     let head = upstream.head
     let received = upstream.received
     var out = connection.answerBuffer()
@@ -86,6 +90,7 @@ enum AnswerWriter {
       out.append(received.slice(line.value))
       out.append("\r\n")
     }
+    if !upgrade.isEmpty { RequestWriter.writeUpgrade(to: upgrade, out) }
     out.append("\r\n")
   }
 

@@ -86,7 +86,7 @@ enum ProxyHeaderV1 {
     }
     guard words.count == 5, let source = address(line.extracting(words[1]), isV6: isV6),
       address(line.extracting(words[2]), isV6: isV6) != nil,
-      let port = port(line.extracting(words[3])), port(line.extracting(words[4])) != nil
+      let port = number(line.extracting(words[3])), number(line.extracting(words[4])) != nil
     else { throw .malformed }
     return .caller(source, port: port)
   }
@@ -113,7 +113,8 @@ enum ProxyHeaderV1 {
     return hasColon == isV6 ? IPAddress(word) : nil
   }
 
-  private static func port(_ word: Span<UInt8>) -> UInt16? {
+  /// A port's, without leading zeros.
+  private static func number(_ word: Span<UInt8>) -> UInt16? {
     guard (1...5).contains(word.count), word.count == 1 || word[0] != UInt8(ascii: "0"),
       let number = Decimal.parse(word)
     else { return nil }

@@ -238,9 +238,6 @@ extension BrokenFile {
       routes.json:7:83: routes[0].forward.headers: not supported yet
           7 |     { "match": { "path": "/" }, "exchange": "strip", "forward": { "to": "orders", "headers": { "remove": ["x"] }, "upgrade": ["websocket"] } }
             |                                                                                   ^~~~~~~~~
-      routes.json:7:115: routes[0].forward.upgrade: not supported yet
-          7 |     { "match": { "path": "/" }, "exchange": "strip", "forward": { "to": "orders", "headers": { "remove": ["x"] }, "upgrade": ["websocket"] } }
-            |                                                                                                                   ^~~~~~~~~
       """#),
     .init(
       "two things to do",
