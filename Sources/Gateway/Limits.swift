@@ -80,6 +80,9 @@ package enum Limits {
   /// Where there is no connection left, one that has idled for longer than this gives way to a new
   /// one: thousands that idle must not keep callers out, and in a second few callers come back.
   static let giveWayAfterMs: Int64 = 5_000
+  /// At the process's end tunnels that nobody ends are ended so long before `shutdown.grace` is
+  /// over: time for a close to reach the callers and for their lines to reach the log.
+  static let tunnelFarewellMs: Int64 = 1_500
   /// After EMFILE and the like no connection is accepted for so long.
   static let acceptPauseMs: Int64 = 100
   /// Buffers that were not needed for so long give their memory back.

@@ -63,8 +63,8 @@ final class Engine {
     var listeners: [String: Listener] = [:]
     for (index, name) in configuration.listenerDoors.enumerated() {
       listeners[name] = Listener(
-        index: index, name: configuration.listeners[index].name,
-        tls: shared.listenerContexts[index], handshakeTimeoutMs: limits.tlsHandshakeTimeoutMs)
+        configuration.listeners[index], index: index, tls: shared.listenerContexts[index],
+        handshakeTimeoutMs: limits.tlsHandshakeTimeoutMs)
     }
     self.listeners = listeners
 
@@ -140,10 +140,21 @@ final class Engine {
   }
 
   /// Who is at the other end of a connection, and whether it may speak for others.
-  func peer(_ address: SocketAddress) -> Peer {
-    let host = address.host
-    let isTrusted = !trusted.isEmpty && IPAddress(host).map(trusted.contains) ?? false
-    return Peer(address: Array(host.utf8), isTrusted: isTrusted)
+  func peer(_ source: ConnectionSource, at listener: Listener) -> Peer {
+    let host: String
+    let isTrusted: Bool
+    switch source.address {
+    case .socket(let address):
+      host = address.host
+      isTrusted = !trusted.isEmpty && IPAddress(host).map(trusted.contains) ?? false
+    case .told(let address):
+      host = address.description
+      isTrusted = trusted.contains(address)
+    case .local:
+      return Peer(
+        address: Peer.local, isTrusted: listener.isTrusted && !source.isUnnamed, isLocal: true)
+    }
+    return Peer(address: Array(host.utf8), isTrusted: isTrusted && !source.isUnnamed)
   }
 
   /// Gives the request its id and finds its client: what a trusted proxy says of them, else our own

@@ -61,7 +61,8 @@ extension ForwardSettings {
     let answerHeaders = object.section("responseHeaders", "fields of the answer") {
       FieldChanges.read(&$0, .answer, templates)
     }
-    object.later("upgrade", default: .array([]), "protocols that take over a connection")
+    let upgrades = object.optional(
+      "upgrade", .list(.upgrade), default: [], "protocols that may take over the connection")
     let timeoutMs = object.optional(
       "timeout", .duration(0...Milliseconds.day), default: 30 * Milliseconds.second,
       "until the answer's head; \"0s\": none")
@@ -77,7 +78,7 @@ extension ForwardSettings {
       upstream: upstream, path: path ?? .none, headers: headers ?? .none,
       answerHeaders: answerHeaders ?? .none, host: host,
       timeoutMs: timeoutMs == 0 ? nil : timeoutMs,
-      idleTimeoutMs: idleTimeoutMs, retries: retries, via: via)
+      idleTimeoutMs: idleTimeoutMs, retries: retries, via: via, upgrades: upgrades)
   }
 }
 

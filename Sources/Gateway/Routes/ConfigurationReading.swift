@@ -51,6 +51,8 @@ extension Configuration {
 
     refuseSameIssuer(object.find("issuers"))
     refuseSameAddress(listeners ?? [], admin?.settings, object.find("listeners"), setting.reading)
+    refuseProxyHeadersOfNobody(
+      listeners ?? [], trustedProxies, object.find("listeners"))
     refuseUndiscoverable(exchanges, issuers, object.find("exchanges"))
     RouteConflicts.report(routes ?? [], setting.reading)
     RouteConflicts.reportSameNames(object.find("routes"))
@@ -92,8 +94,8 @@ extension Configuration {
     _ reading: Reading
   ) {
     var seen: [String: String] = [:]
-    func refuseTwice(_ address: ListenAddress) {
-      guard address.port != 0 else { return }
+    func refuseTwice(_ address: ListenerAddress) {
+      if case .network(let address) = address, address.port == 0 { return }
       if let other = seen[address.description] {
         reading.refuse(address.place, "the same address as \(other)", suggestion: nil)
       } else {
@@ -102,8 +104,8 @@ extension Configuration {
     }
     for listener in listeners { refuseTwice(listener.address) }
     if let admin {
-      refuseTwice(admin.address)
-      if let probes = admin.probes { refuseTwice(probes) }
+      refuseTwice(.network(admin.address))
+      if let probes = admin.probes { refuseTwice(.network(probes)) }
     }
     var names: Set<UTF8Text> = []
     for (index, node) in (setting?.node.elements ?? []).enumerated() {
@@ -113,6 +115,22 @@ extension Configuration {
       if !names.insert(name).inserted {
         setting.element(index, node).member(member).refuse("two listeners with this name")
       }
+    }
+  }
+
+  /// A listener that takes connections of trusted proxies only, where none is trusted.
+  private static func refuseProxyHeadersOfNobody(
+    _ listeners: [ListenerSettings], _ trustedProxies: [AddressRange], _ setting: Setting?
+  ) {
+    guard trustedProxies.isEmpty, let setting else { return }
+    for (index, node) in (setting.node.elements ?? []).enumerated()
+    where listeners.indices.contains(index) && listeners[index].takesProxyHeader {
+      if case .unix = listeners[index].address { continue }
+      let entry = setting.element(index, node)
+      guard let member = node.members?.first(where: { $0.name == "proxyProtocol" }) else {
+        continue
+      }
+      entry.name(of: member).refuse("only proxies of \"trustedProxies\" may send it, and there are none")
     }
   }
 

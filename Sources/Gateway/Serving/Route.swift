@@ -103,6 +103,8 @@ final class Route {
     let idleTimeoutMs: Int64
     let retries: Int
     let via: Bool
+    /// Protocols that may take over the connection, in lower case.
+    let upgrades: [[UInt8]]
     /// The token places of the whole file, less which requests go on.
     let places: TokenPlaces?
     /// Whether a token stays in the place in which the caller sent it.
@@ -138,6 +140,7 @@ final class Route {
       idleTimeoutMs = settings.idleTimeoutMs
       retries = settings.retries
       via = settings.via
+      upgrades = settings.upgrades.map(\.bytes)
     }
   }
 
