@@ -57,6 +57,7 @@ struct Admin {
   private func metrics() -> SmallAnswer {
     var text = MetricsText()
     shared.tokens.write(to: &text)
+    shared.writeUpstreams(to: &text)
     return SmallAnswer(200, text.bytes, type: MetricsText.contentType)
   }
 

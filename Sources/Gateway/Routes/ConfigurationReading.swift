@@ -54,6 +54,8 @@ extension Configuration {
     refuseSameAddress(listeners ?? [], admin?.settings, object.find("listeners"), setting.reading)
     refuseUndiscoverable(exchanges, issuers, object.find("exchanges"))
     RouteConflicts.report(routes ?? [], setting.reading)
+    UpstreamSettings.refuseHashOfNobody(
+      upstreams, routes?.map(\.settings) ?? [], object.find("routes"))
     guard let listeners, let accessLog, let admin, let routes,
       let issuers = complete(issuers), let exchanges = complete(exchanges),
       let upstreams = complete(upstreams), let routes = complete(routes.map(\.settings))
