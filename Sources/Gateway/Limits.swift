@@ -38,8 +38,9 @@ package enum Limits {
   static let callIdleMax = 16
   static let callConnectionsMax = 256
   static let callQueueMax = 1_024
-  /// Requests that wait for one of a server's `maxConnections`; more are `overloaded`.
-  static let upstreamQueueMax = 1_024
+  /// A request that waits for an answer and may be sent to another server looks so often whether
+  /// its own was found out not to answer any more: the caller waits that much longer then.
+  static let silenceLookEveryMs: Int64 = 250
   /// Where requests wait for a server's connections, a caller that is too slow with its content or
   /// its answer is told so after this time already, and looked at as often: else as many slow
   /// callers as a server has connections keep everybody from it.

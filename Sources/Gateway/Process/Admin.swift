@@ -76,6 +76,7 @@ struct Admin {
     var text = MetricsText()
     shared.process.requests.write(to: &text)
     shared.tokens.write(to: &text)
+    shared.writeUpstreams(to: &text)
     shared.process.write(to: &text)
     if let log = shared.log?.writer {
       text.begin(

@@ -98,6 +98,9 @@ final class Engine {
     authentications = shared.process.requests.authentication(of: index)
   }
 
+  /// Those who ask servers how they are.
+  var checkers: [HealthChecker] { upstreams.flatMap(\.checkers) }
+
   /// The connections to all servers.
   var pools: [UpstreamPool] { upstreams.flatMap { $0.servers.map(\.pool) } }
 
@@ -107,6 +110,10 @@ final class Engine {
     clients.close()
     sharedCache?.end()
     log?.retire()
+    let keptUpstreams = Set(next.upstreams.map(ObjectIdentifier.init))
+    for upstream in upstreams where !keptUpstreams.contains(ObjectIdentifier(upstream)) {
+      for checker in upstream.checkers { checker.end() }
+    }
     let kept = Set(next.pools.map(ObjectIdentifier.init))
     for pool in pools where !kept.contains(ObjectIdentifier(pool)) { pool.close() }
   }

@@ -85,6 +85,7 @@ actor Worker {
     self.engine = engine
     adoptions += 1
     let kept = Set(former?.pools.map(ObjectIdentifier.init) ?? [])
+    let keptCheckers = Set(former?.checkers.map(ObjectIdentifier.init) ?? [])
     former?.retire(for: engine)
     for door in plan.closed { close(door, former) }
     for (door, sockets) in plan.opened {
@@ -92,6 +93,10 @@ actor Worker {
     }
     for (index, pool) in engine.pools.enumerated() where !kept.contains(ObjectIdentifier(pool)) {
       loop.spawn { await self.keepPool(index, of: plan.shared) }
+    }
+    for (index, checker) in engine.checkers.enumerated()
+    where !keptCheckers.contains(ObjectIdentifier(checker)) {
+      loop.spawn { await self.keepChecking(index, of: plan.shared) }
     }
     if engine.log != nil { loop.spawn { await self.flushLog(of: plan.shared) } }
     if engine.sharedCache != nil {
@@ -129,6 +134,10 @@ actor Worker {
 
   private func keepPool(_ index: Int, of shared: SharedState) async {
     await engine(of: shared)?.pools[index].keepIdle()
+  }
+
+  private func keepChecking(_ index: Int, of shared: SharedState) async {
+    await engine(of: shared)?.checkers[index].run()
   }
 
   private func flushLog(of shared: SharedState) async {

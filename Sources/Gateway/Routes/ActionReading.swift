@@ -39,7 +39,7 @@ final class URLUpstreams {
   func index(of origin: HTTPOrigin, at place: ConfigPlace) -> Int {
     if let index = indexes[origin] { return index }
     let index = firstIndex + upstreams.count
-    let server = UpstreamSettings.Server(origin: origin, place: place)
+    let server = UpstreamSettings.Server(target: .web(origin), weight: 1, place: place)
     upstreams.append(.standard(name: origin.description, servers: [server], place: place))
     indexes[origin] = index
     return index

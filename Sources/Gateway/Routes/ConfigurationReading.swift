@@ -56,6 +56,8 @@ extension Configuration {
     refuseUndiscoverable(exchanges, issuers, object.find("exchanges"))
     RouteConflicts.report(routes ?? [], setting.reading)
     RouteConflicts.reportSameNames(object.find("routes"))
+    UpstreamSettings.refuseHashOfNobody(
+      upstreams, routes?.map(\.settings) ?? [], object.find("routes"))
     guard let listeners, let accessLog, let admin, let routes,
       let issuers = complete(issuers), let exchanges = complete(exchanges),
       let upstreams = complete(upstreams), let routes = complete(routes.map(\.settings))
