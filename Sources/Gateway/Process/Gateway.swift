@@ -215,8 +215,8 @@ struct Prepared {
       case .standardOutput: .standardOutput
       case .file(let file): .file(file.path)
       }
-    if let former, former.output == output { return former }
-    return try LogLease(output, report: tokens.report)
+    if let former, former.output == output, former.format == settings.format { return former }
+    return try LogLease(output, format: settings.format, report: tokens.report)
   }
 
   func shared(

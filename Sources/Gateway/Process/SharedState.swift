@@ -87,15 +87,18 @@ final class SharedUpstream: Sendable {
 final class LogLease: Sendable {
   let writer: LogWriter
   let output: LogWriter.Target
+  let format: AccessLogSettings.Format
   private let thread: WorkerThread.Handle
   private let isJoined = Atomic<Bool>(false)
 
   /// Opens the log and starts its thread.
   init(
-    _ output: LogWriter.Target, report: @escaping @Sendable (String) -> Void
+    _ output: LogWriter.Target, format: AccessLogSettings.Format,
+    report: @escaping @Sendable (String) -> Void
   ) throws(SystemError) {
     self.output = output
-    writer = LogWriter(accessLog: output, report: report)
+    self.format = format
+    writer = LogWriter(accessLog: output, format: format, report: report)
     thread = try writer.start()
   }
 
