@@ -18,7 +18,7 @@ def test_every_answer_is_its_own_callers_whatever_goes_wrong(world, tmp_path):
     # And it was asked: answers were compared, callers left, forged tokens came.
     assert figures["requests"] >= REQUESTS
     assert figures["compared"] >= REQUESTS * 0.8, oracle.report()
-    assert min(figures["aborted"], figures["forged"], oracle.counts["reloads"]) > 10
+    assert min(figures["aborted"], figures["forged"], oracle.counts["reloads"]) >= 20
     assert judged["requests"] >= figures["compared"]
     # No answer is lost to a reload, and Redis' troubles are no caller's.
     assert figures["lost"] == 0, oracle.report()

@@ -280,8 +280,9 @@ def test_two_gateways_that_would_refresh_a_token_make_one_exchange(world, redis,
 def test_a_token_whose_refresh_is_refused_is_nobodys_any_more(world, redis, person):
     redis.ask("FLUSHALL")
     token = world.issuer.token(person)
-    with sharing(world, redis.url, corp={"cache": {"denied": "0s"}}) as one:
-        world.tokens.lifetime = 8
+    with sharing(world, redis.url, corp={"cache": {"denied": "0s", "refreshAhead": 0.9}}) as one:
+        # Kept for 32 s, and had anew within the first six of them.
+        world.tokens.lifetime = 40
         bearer(world, one, person, token)
         stored(redis, 1)
         world.tokens.failing(400, {"error": "invalid_grant"})

@@ -1,17 +1,17 @@
 // Callers who know whose answer they must get, and a judge of what a service was sent.
 //
-//   oracle ask PORTS REQUESTS CONNECTIONS ABORTS SEED TOKENS KEY ISSUER
+//   oracle ask PORTS REQUESTS CONNECTIONS ABORTS SEED TOKENS KEY ISSUER STEP
 //     PORTS: ports of 127.0.0.1, joined by commas; a `t` before one means TLS. TOKENS: a file of
 //     lines `PERSON TOKEN`; PERSON `-`: a forged token, to be refused with 401. ABORTS: of a
 //     thousand batches of requests, so many are left in the middle. KEY: the PEM file of the token
-//     service's public key (ES256), and ISSUER its name.
+//     service's public key (ES256), and ISSUER its name. After each STEP requests it says `at N`.
 //   oracle judge PIPE KEY ISSUER
 //     In PIPE come lines `SERVICE URI NONCE AUTHORIZATION`: what the services were sent.
 //
 // Requests go to /ROUTE/PERSON/NONCE with X-Nonce: NONCE, and what comes back must be
 // `SERVICE NONCE URI AUTHORIZATION`: an echo of what the service was sent. The answer is right if
 // it is that of this request, and the token a valid one of the token service, for that service and
-// that person. Results are one JSON object; the first mismatches go to standard error.
+// that person. Results are one JSON object at the end; the first mismatches go to standard error.
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
@@ -223,7 +223,7 @@ static Caller *callers;
 static size_t caller_count;
 static int ports[8], port_count, is_tls[8], queue;
 static SSL_CTX *context;
-static uint64_t dice_state, wanted, begun, compared, aborted, refused, closed, lost, other;
+static uint64_t dice_state, wanted, begun, compared, aborted, refused, closed, lost, other, step;
 static uint64_t nonces;
 static uint64_t statuses[600];
 static unsigned aborts;
@@ -346,6 +346,10 @@ static void ask(Connection *c) {
   if (c->is_idle) return;
   c->asked_count = dice(4) ? 1 : 1 + (int)dice(BATCH_MAX);
   for (int i = 0; i < c->asked_count; i++) write_request(c, &c->asked[i]);
+  if (begun / step != (begun + (uint64_t)c->asked_count) / step) {
+    printf("at %llu\n", (unsigned long long)begun);
+    fflush(stdout);
+  }
   begun += (uint64_t)c->asked_count;
   if (dice(1000) < aborts) {
     if (dice(2)) {
@@ -462,6 +466,7 @@ static int ask_mode(char **argv) {
   dice_state = strtoull(argv[6], NULL, 10) * 0x9E3779B97F4A7C15u | 1;
   load_callers(argv[7]);
   load_key(argv[8], argv[9]);
+  step = strtoull(argv[10], NULL, 10);
   queue = epoll_create1(EPOLL_CLOEXEC);
   context = SSL_CTX_new(TLS_client_method());
   SSL_CTX_set_mode(context,
@@ -502,7 +507,8 @@ static int ask_mode(char **argv) {
   }
   clock_gettime(CLOCK_MONOTONIC, &end);
   printf("{\"requests\":%llu,\"compared\":%llu,\"aborted\":%llu,\"forged\":%llu,\"other\":%llu,"
-         "\"closed\":%llu,\"lost\":%llu,\"mismatches\":%llu,\"tokens\":%zu,\"seconds\":%.1f,\"statuses\":{",
+         "\"closed\":%llu,\"lost\":%llu,\"mismatches\":%llu,\"tokens\":%zu,"
+         "\"seconds\":%.1f,\"statuses\":{",
          (unsigned long long)begun, (unsigned long long)compared, (unsigned long long)aborted,
          (unsigned long long)refused, (unsigned long long)other, (unsigned long long)closed,
          (unsigned long long)lost, (unsigned long long)mismatches, known_count,
@@ -519,7 +525,7 @@ static int ask_mode(char **argv) {
 
 int main(int argc, char **argv) {
   signal(SIGPIPE, SIG_IGN);
-  if (argc == 10 && !strcmp(argv[1], "ask")) return ask_mode(argv);
+  if (argc == 11 && !strcmp(argv[1], "ask")) return ask_mode(argv);
   if (argc == 5 && !strcmp(argv[1], "judge")) return load_key(argv[3], argv[4]), judge(argv[2]);
   fprintf(stderr, "usage: oracle ask|judge ...: the head of oracle.c says how\n");
   return 2;

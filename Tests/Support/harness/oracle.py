@@ -61,12 +61,13 @@ class Services:
 class Oracle:
     """The run and its figures: `figures` of the callers, `judged` of the judge."""
 
-    def __init__(self, world, folder, requests, connections=64, aborts=20, seed=1, lines=()):
+    def __init__(self, world, folder, requests, connections=64, aborts=20, seed=1, step=250):
         compiler = shutil.which("cc") or shutil.which("clang") or shutil.which("gcc")
         if not compiler:
             pytest.skip("there is no C compiler")
         self.world, self.folder, self.requests = world, pathlib.Path(folder), requests
         self.connections, self.aborts, self.seed = connections, aborts, seed
+        self.step = step  # after so many requests something goes wrong, however fast they are
         self.binary = self.folder / "oracle"
         source = HERE / "oracle.c"
         command = [compiler, "-O2", "-o", self.binary, source, "-lssl", "-lcrypto"]
@@ -78,6 +79,7 @@ class Oracle:
         )
         self.dice = random.Random(seed)
         self.ending = threading.Event()
+        self.steps = threading.Semaphore(0)
         self.counts = {"redis": {}, "reloads": 0, "failures": 0}
 
     # -- who asks
@@ -114,7 +116,7 @@ class Oracle:
             route("/own/*", "orders", authenticate="none", exchange=None, clientCredentials=own),
         ]
         client = {"id": "gateway", "secret": {"env": "GATEWAY_SECRET"}}
-        cache = {"maxLife": "4s", "size": "512KiB"}  # ends soon, and holds not quite all
+        cache = {"maxLife": "1m", "size": "512KiB"}  # ends soon, and holds not quite all
         exchange = {"tokenService": world.tokens.endpoint, "client": client, "timeout": "20s"}
         return world.routes(
             *(routes[::-1] if other else routes),
@@ -130,8 +132,8 @@ class Oracle:
     # -- what goes wrong
 
     def trouble_redis(self):
-        """One trouble after the other, until the end."""
-        while not self.ending.wait(0.2):
+        """One trouble after the other, at each step, until the end."""
+        while self.steps.acquire() and not self.ending.is_set():
             name = self.dice.choice(TROUBLES)
             with contextlib.suppress(OSError, EOFError, RedisError):
                 getattr(self, name.replace(" ", "_"))()
@@ -155,7 +157,7 @@ class Oracle:
         self.redis.ask("FLUSHALL")
 
     def nothing(self):
-        self.ending.wait(0.5)
+        pass
 
     def swap(self):
         """Gives people's entries to each other, as whoever owns the Redis could."""
@@ -164,17 +166,31 @@ class Oracle:
         for one, two in zip(names[:20:2], names[1:20:2]):
             first, second = self.redis.ask("GET", one), self.redis.ask("GET", two)
             if first and second:
-                self.redis.ask("SET", one, second, "PX", 4000)
-                self.redis.ask("SET", two, first, "PX", 4000)
+                self.redis.ask("SET", one, second, "PX", 60_000)
+                self.redis.ask("SET", two, first, "PX", 60_000)
 
-    def reload_all(self, texts):
-        number = 0
-        while not self.ending.wait(0.25):
-            number += 1
-            for gateway, files in texts:
-                gateway.file.write_text(files[number % 2])
-                gateway.signal(1)
-                self.counts["reloads"] += 1
+    def reload(self, number, texts):
+        """The one gateway and then the other changes to its other file."""
+        gateway, files = texts[number % 2]
+        gateway.file.write_text(files[number // 2 % 2])
+        gateway.signal(1)
+        self.counts["reloads"] += 1
+
+    def accompany(self, callers, texts):
+        """Brings the troubles, as the callers get on, and returns what they say at the end."""
+        trouble = threading.Thread(target=self.trouble_redis)
+        trouble.start()
+        try:
+            for number, line in enumerate(callers.stdout):
+                if not line.startswith("at "):
+                    return line
+                self.reload(number, texts)
+                self.steps.release()
+        finally:
+            self.ending.set()
+            self.steps.release()
+            trouble.join(30)
+        return ""
 
     def fail_now_and_then(self, _, handler):
         """A hundredth of all calls to the token service."""
@@ -214,22 +230,12 @@ class Oracle:
                 f"{gateway.ports['clear']},t{gateway.ports['tls']}" for gateway in gateways
             )
             world.tokens.failure = self.fail_now_and_then
-            troubles = [
-                threading.Thread(target=self.trouble_redis),
-                threading.Thread(target=self.reload_all, args=(texts,)),
-            ]
             callers = self.start(
                 "ask", ports, self.requests, self.connections, self.aborts, self.seed,
-                self.write_tokens(), self.key, world.tokens.url)  # fmt: skip
+                self.write_tokens(), self.key, world.tokens.url, self.step)  # fmt: skip
             closing.callback(end, callers)
-            for thread in troubles:
-                thread.start()
-            try:
-                out, err = callers.communicate()
-            finally:
-                self.ending.set()
-                for thread in troubles:
-                    thread.join(30)
+            out = self.accompany(callers, texts)
+            _, err = callers.communicate()
             world.tokens.failure = None
             assert callers.returncode == 0, err
             self.figures, self.complaints = json.loads(out), err
