@@ -1,3 +1,4 @@
+import Gateway
 import Glibc
 import Reactor
 
@@ -54,11 +55,6 @@ enum CommandLineTool {
     }
     return status.rawValue
   }
-}
-
-/// The product's version.
-enum Version {
-  static let text = "0.1.0"
 }
 
 /// Lines for the operator: what was asked for to standard output, everything else to standard

@@ -56,7 +56,15 @@ struct Admin {
 
   private func metrics() -> SmallAnswer {
     var text = MetricsText()
+    shared.process.requests.write(to: &text)
     shared.tokens.write(to: &text)
+    shared.process.write(to: &text)
+    if let log = shared.log?.writer {
+      text.begin(
+        "tollgate_access_log_dropped_lines_total", .counter,
+        "Lines that could not be written: the disk was full or too slow.")
+      text.sample(UInt64(log.droppedLinesTotal))
+    }
     return SmallAnswer(200, text.bytes, type: MetricsText.contentType)
   }
 

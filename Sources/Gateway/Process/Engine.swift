@@ -22,6 +22,9 @@ final class Engine {
   let sharedCache: SharedCacheLink?
   let keyKeeper: KeyKeeper
   let log: AccessLog?
+  /// Of requests that no route has.
+  private let unrouted: RouteTally
+  private let authentications: DurationTally
   let connectionLimits: ServerConnection.Limits
   let idleTimeoutMs: Int64
   let bodyTimeoutMs: Int64
@@ -89,6 +92,8 @@ final class Engine {
       }
     }
     self.upstreams = upstreams
+    unrouted = RouteTally(shared.process.requests.numbers(of: nil), worker: index)
+    authentications = shared.process.requests.authentication(of: index)
   }
 
   /// The connections to all servers.
@@ -102,6 +107,17 @@ final class Engine {
     log?.retire()
     let kept = Set(next.pools.map(ObjectIdentifier.init))
     for pool in pools where !kept.contains(ObjectIdentifier(pool)) { pool.close() }
+  }
+
+  /// Writes and counts a request whose answer has ended.
+  func record(_ request: Request) {
+    let endedNs = Clock.monotonicNs()
+    log?.write(request, endedNs: endedNs)
+    let record = request.record
+    let kind = RequestKind(method: request.method, status: record.status, reason: record.reason)
+    (record.route?.tally ?? unrouted).count(
+      kind, ns: endedNs - record.startedNs, upstreamNs: record.firstByteNs)
+    if record.authNs > 0 { authentications.add(ns: record.authNs) }
   }
 
   /// Who is at the other end of a connection, and whether it may speak for others.

@@ -139,6 +139,7 @@ package final class Gateway: Sendable {
       }
     }
     for _ in workers { adopted.wait(milliseconds: Limits.adoptMs) }
+    shared.forgetFormer()
   }
 
   // The end.

@@ -9,6 +9,7 @@ final class ProcessState: Sendable {
   let files = FileReader()
   let tickets = TicketKeys()
   let report: @Sendable (String) -> Void
+  let requests = RequestNumbers()
 
   private let connections = Atomic<Int>(0)
   private let draining = Atomic<Bool>(false)

@@ -45,6 +45,11 @@ package final class SharedState: Sendable {
     }
   }
 
+  /// What is kept for a configuration that is no more goes.
+  func forgetFormer() {
+    process.requests.keep(Set(configuration.routes.map(\.name)))
+  }
+
   func report(_ text: String) { process.report(text) }
 
   /// Whether the process is ending.

@@ -17,7 +17,9 @@ struct LogLineTests {
 
   @Test
   func `finds each value of a line, whatever stands between them`() {
-    let text = #"{"time":"t","x":[1,{"a":"}"}],"status":401,"reason":"no","path":"/a\"b\\","sub":"s"}"#
+    let text =
+      #"{"time":"t","x":[1,{"a":"}"}],"status":401,"reason":"no","#
+      + #""path":"/a\"b\\","sub":"s"}"#
     #expect(value(text, .status) == "401")
     #expect(value(text, .reason) == "no")
     #expect(value(text, .path) == #"/a\"b\\"#)
