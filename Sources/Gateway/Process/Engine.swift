@@ -74,13 +74,16 @@ final class Engine {
       callerHeaders: callerHeaders, digester: digester)
     let upstreams = builder.upstreams(after: former?.upstreams ?? [])
     clients = HTTPClients(resolver: shared.process.resolver, buffers: buffers, loop: loop)
-    keyKeeper = KeyKeeper(shared.tokens, clients: clients, digester: digester, loop: loop)
+    keyKeeper = KeyKeeper(
+      shared.tokens, clients: clients, files: shared.process.files, digester: digester, loop: loop)
     authenticator = Authenticator(
       shared.tokens, tokens: WorkerTokens(), digester: digester,
       claims: configuration.accessLog?.claims ?? [])
     let (resolver, buffers) = (shared.process.resolver, buffers)
-    sharedCache = shared.tokens.cache.map {
-      SharedCacheLink($0, resolver: resolver, buffers: buffers, loop: loop, workers: workers)
+    sharedCache = shared.tokens.cache.map { cache in
+      if let running = former?.sharedCache, running.isLink(to: cache) { return running }
+      return SharedCacheLink(
+        cache, resolver: resolver, buffers: buffers, loop: loop, workers: workers)
     }
     exchanges = TokenExchanges(
       shared.tokens, worker: worker, index: index, clients: clients, cache: sharedCache,
@@ -108,7 +111,7 @@ final class Engine {
   func retire(for next: Engine) {
     keyKeeper.end()
     clients.close()
-    sharedCache?.end()
+    if sharedCache !== next.sharedCache { sharedCache?.end() }
     log?.retire()
     let keptUpstreams = Set(next.upstreams.map(ObjectIdentifier.init))
     for upstream in upstreams where !keptUpstreams.contains(ObjectIdentifier(upstream)) {

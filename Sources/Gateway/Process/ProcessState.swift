@@ -6,6 +6,7 @@ import Synchronization
 /// loss to begin anew at a reload.
 final class ProcessState: Sendable {
   let resolver = Resolver()
+  let files = FileReader()
   let tickets = TicketKeys()
   let rates = RateTable()
   let report: @Sendable (String) -> Void

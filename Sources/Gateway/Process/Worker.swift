@@ -99,7 +99,7 @@ actor Worker {
       loop.spawn { await self.keepChecking(index, of: plan.shared) }
     }
     if engine.log != nil { loop.spawn { await self.flushLog(of: plan.shared) } }
-    if engine.sharedCache != nil {
+    if engine.sharedCache != nil, engine.sharedCache !== former?.sharedCache {
       loop.spawn { await self.keepSharedCache(of: plan.shared) }
       loop.spawn { await self.keepSharedLocks(of: plan.shared) }
     }
