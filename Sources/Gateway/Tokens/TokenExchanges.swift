@@ -235,8 +235,10 @@ final class TokenExchanges {
         ? issued.keptUntilMs(
           nowMs: nowMs, subjectEndsAtMs: flight.subjectEndsAtMs, settings) : nil
       cache.settle(sought, flight.key, issued: issued, keptUntilMs: keptUntilMs, nowMs: nowMs)
-    case .refused:
+    case .refused(let refusal):
       cache.settle(sought, flight.key, issued: nil, keptUntilMs: nil, nowMs: nowMs)
+      // What was to be refreshed is still there, and would be found again.
+      if flight.replacing != nil, refusal.endsKeptToken { cache.remove(flight.key) }
     }
   }
 
@@ -245,17 +247,14 @@ final class TokenExchanges {
     let cache = flight.target.exchange.cache
     let nowMs = Clock.wallMs()
     if let old = flight.replacing {
-      switch refusal.reason {
-      case .subjectRefused, .denied:
-        // Also where refusals are not remembered.
-        cache.remove(flight.key, ifTokenIs: old.token.bytes)
-      case .misconfigured, .unverified, .unavailable, .timeout:
-        // No word about this caller: the token that is kept stays as good as it was.
+      guard refusal.endsKeptToken else {
         if let seconds = refusal.retryAfterSeconds {
           old.postponeRefresh(untilMs: nowMs + seconds * 1_000)
         }
         return
       }
+      // Also where refusals are not remembered.
+      cache.remove(flight.key, ifTokenIs: old.token.bytes)
     }
     cache.insert(
       flight.key, refusal, subjectEndsAtMs: flight.subjectEndsAtMs, nowMs: nowMs)
@@ -349,6 +348,17 @@ final class TokenExchanges {
       try await shared.checkSignature(of: issued, waiter, untilMs: untilMs)
     }
     return issued
+  }
+}
+
+extension ExchangeRefusal {
+  /// Whether it ends the token that was to be refreshed. All else is no word about this caller, and
+  /// the token that is kept stays as good as it was.
+  fileprivate var endsKeptToken: Bool {
+    switch reason {
+    case .subjectRefused, .denied: true
+    case .misconfigured, .unverified, .unavailable, .timeout: false
+    }
   }
 }
 
