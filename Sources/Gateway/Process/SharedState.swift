@@ -41,6 +41,8 @@ package final class SharedState: Sendable {
     upstreams = configuration.upstreams.enumerated().map { index, settings in
       let made = SharedUpstream(settings, material.upstreams[index])
       guard let same = formerByName[settings.name], same.isSame(as: made) else { return made }
+      // Once: an upstream may be named like the URL of another.
+      formerByName[settings.name] = nil
       return same
     }
   }
