@@ -106,7 +106,8 @@ final class SharedExchange: Sendable {
   /// - Parameters:
   ///   - issuer: the one that is the token service, if it is one.
   ///   - former: the exchange of that name before a reload. Its tokens stay: each is kept under a
-  ///     digest of all that it depends on.
+  ///     digest of all that it depends on. Refusals and failures don't: what they come from may be
+  ///     what the reload has put right.
   init(
     _ settings: ExchangeSettings, context: TLSClientContext?, assertion: ClientAssertion? = nil,
     issuer: IssuerKeys?, after former: SharedExchange? = nil
@@ -116,9 +117,14 @@ final class SharedExchange: Sendable {
     self.assertion = assertion
     self.issuer = issuer
     let kept = former.flatMap { $0.settings.cache == settings.cache ? $0.cache : nil }
+    kept?.forgetRefusals()
     cache = kept ?? ExchangeCache(settings.cache)
     flights = former?.flights ?? ExchangeFlights()
-    let breaker = former.flatMap { $0.settings.breaker == settings.breaker ? $0.breaker : nil }
+    let breaker = former.flatMap { former in
+      former.settings.breaker == settings.breaker
+        && former.settings.tokenService == settings.tokenService ? former.breaker : nil
+    }
+    breaker?.letOneTry()
     self.breaker = breaker ?? Breaker(settings.breaker)
     let calls = former.flatMap {
       $0.settings.concurrency == settings.concurrency ? $0.calls : nil
@@ -193,6 +199,13 @@ final class Breaker: Sendable {
       if state.isProbing { return settings.cooldownMs }
       state.isProbing = true
       return nil
+    }
+  }
+
+  /// Lets the next call try at once, where it is open.
+  func letOneTry() {
+    state.withLock { state in
+      if state.openUntilMs != .min { state.openUntilMs = .min + 1 }
     }
   }
 

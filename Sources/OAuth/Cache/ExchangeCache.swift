@@ -70,6 +70,14 @@ package final class ExchangeCache: Sendable {
     }
   }
 
+  /// Forgets every refusal, so that the next caller is asked for anew.
+  package func forgetRefusals() {
+    cache.removeAll { entry in
+      if case .refused = entry { return true }
+      return false
+    }
+  }
+
   /// For how long the gateway would get along without its token service: until half of the tokens
   /// that are kept have ended. Nil where none is kept.
   package func survivalMs(nowMs: Int64) -> Int64? {

@@ -42,6 +42,11 @@ final class ShardedCache<Value: Sendable>: Sendable {
     }
   }
 
+  /// Removes the values that are meant, one shard after another.
+  func removeAll(where isMeant: (Value) -> Bool) {
+    for shard in shards { shard.map.withLock { $0.removeAll(where: isMeant) } }
+  }
+
   /// Looks at every value and its end, one shard after another, each locked meanwhile.
   func forEach(_ body: (Value, _ endsAtMs: Int64) -> Void) {
     for shard in shards { shard.map.withLock { $0.forEach(body) } }
