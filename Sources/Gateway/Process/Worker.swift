@@ -42,7 +42,8 @@ actor Worker {
     let connection: ServerConnection
     let listener: String
     let address: SocketAddress
-    /// Whose listener it came by is no more: it is served to its end by what it came for.
+    /// Whose listener it came by is no more, or takes nobody that way: it is served to its end by
+    /// what it came for.
     var engine: Engine?
     /// Since when it idles; nil while it is served.
     var idleSinceMs: Int64?
@@ -84,6 +85,10 @@ actor Worker {
     let kept = Set(former?.pools.map(ObjectIdentifier.init) ?? [])
     former?.retire(for: engine)
     for door in plan.closed { close(door, former) }
+    for (name, listener) in former?.listeners ?? [:] {
+      // Who came in as nobody does any more is not let stay by staying connected.
+      if let next = engine.listeners[name], !next.admitsAlike(listener) { turnOut(name, former) }
+    }
     for (door, bound) in plan.opened { loop.spawn { await self.accept(at: bound, door) } }
     for (index, pool) in engine.pools.enumerated() where !kept.contains(ObjectIdentifier(pool)) {
       loop.spawn { await self.keepPool(index, of: plan.shared) }
@@ -103,7 +108,11 @@ actor Worker {
 
   private func close(_ door: Door, _ former: Engine?) {
     doors.removeValue(forKey: door)?.signal()
-    guard case .listener(let name) = door else { return }
+    if case .listener(let name) = door { turnOut(name, former) }
+  }
+
+  /// Ends a listener's connections, each with the request that is under way.
+  private func turnOut(_ name: String, _ former: Engine?) {
     for (serial, guest) in guests where guest.listener == name && guest.engine == nil {
       guests[serial]?.engine = former
       guest.connection.drain()
@@ -248,8 +257,10 @@ actor Worker {
       stream, waiter: waiter, buffers: engine.buffers, limits: engine.connectionLimits)
     var guest = Guest(connection: connection, listener: name, address: peer)
     if isDraining { connection.drain() }
-    if doors[.listener(name)] == nil {
-      // The listener was taken away during the handshake.
+    if doors[.listener(name)] == nil
+      || self.engine?.listeners[name]?.admitsAlike(listener) == false
+    {
+      // The listener was taken away during the handshake, or asks for something else now.
       guest.engine = engine
       connection.drain()
     }

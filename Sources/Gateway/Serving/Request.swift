@@ -80,6 +80,12 @@ final class Listener {
     self.tls = tls
     self.handshakeTimeoutMs = handshakeTimeoutMs
   }
+
+  /// Whether a connection that came in by one would have come in by the other.
+  func admitsAlike(_ other: Listener) -> Bool {
+    guard let tls, let otherTLS = other.tls else { return tls == nil && other.tls == nil }
+    return tls.admitsAlike(otherTLS)
+  }
 }
 
 extension NormalisedPath {
