@@ -210,13 +210,6 @@ def test_a_token_service_that_is_put_right_is_asked_at_once(world, person):
         corp["tokenService"] = world.tokens.endpoint
         Reloader(gateway)(routes)
         assert world.ask(gateway, "GET", "/x", person).status == 200
-        world.tokens.failing(500)
-        assert world.ask(gateway, "GET", "/x", person).problem == "exchange_unavailable"
-        world.tokens.failure = None
-        # Whatever it was that was put right.
-        corp["timeout"] = "6s"
-        Reloader(gateway)(routes)
-        assert world.ask(gateway, "GET", "/x", person).status == 200
 
 
 def test_a_refusal_of_the_gateway_is_forgotten(world, person):

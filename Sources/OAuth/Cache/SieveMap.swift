@@ -98,13 +98,6 @@ struct SieveMap<Value: Sendable>: Sendable {
     }
   }
 
-  /// Removes the values that are meant.
-  mutating func removeAll(where isMeant: (Value) -> Bool) {
-    for at in slots.indices {
-      if let value = slots[at].value, isMeant(value) { remove(Int32(at)) }
-    }
-  }
-
   /// False when there is nothing left.
   private mutating func evictOne() -> Bool {
     if hand == Self.none { hand = tail }

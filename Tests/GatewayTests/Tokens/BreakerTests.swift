@@ -48,18 +48,6 @@ struct BreakerTests {
     #expect(breaker.blockedForMs(nowMs: 222) == nil)
   }
 
-  @Test func `lets one call try before its time where it is told to, and only one`() {
-    let breaker = make(1)
-    breaker.letOneTry()
-    for _ in 0..<3 { #expect(breaker.blockedForMs(nowMs: 0) == nil) }
-    breaker.noteFailure(nowMs: 0)
-    breaker.letOneTry()
-    #expect(breaker.blockedForMs(nowMs: 1) == nil)
-    #expect(breaker.blockedForMs(nowMs: 1) == 100)
-    breaker.noteFailure(nowMs: 1)
-    #expect(breaker.blockedForMs(nowMs: 2) == 99)
-  }
-
   @Test func `never opens where no number of failures does`() {
     let breaker = make(0)
     for now in 0..<100 as Range<Int64> { breaker.noteFailure(nowMs: now) }
