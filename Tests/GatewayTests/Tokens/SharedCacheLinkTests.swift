@@ -1,6 +1,5 @@
 import Crypto
 import HTTP
-import OAuth
 import Reactor
 import Synchronization
 import TestSupport
@@ -8,6 +7,7 @@ import Testing
 import Wire
 
 @testable import Gateway
+@testable import OAuth
 
 /// A worker's way to a scripted Redis.
 private final class Linked {
@@ -49,6 +49,7 @@ private final class Linked {
     switch await link.seek(key, waiter: waiter, waitMs: waitMs) {
     case .found: "found"
     case .ours: "ours"
+    case .elsewhere: "elsewhere"
     case .missing: "missing"
     }
   }
