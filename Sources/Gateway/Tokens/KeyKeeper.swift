@@ -123,7 +123,8 @@ final class KeyKeeper {
       let bytes: [UInt8]
       do throws(SystemError) {
         bytes = try await files.read(
-          file.path, bytesMax: Limits.keysBytesMax, waiter: waiter, untilMs: untilMs)
+          file.path, bytesMax: Limits.keysBytesMax, waiter: waiter,
+          untilMs: loop.nowMs + keys.rules.settings.timeoutMs)
       } catch {
         throw Fault(text: "\(file.path): \(error)")
       }
