@@ -35,9 +35,8 @@ struct FileReaderTests {
   {
     // Opening a pipe waits for somebody who writes to it.
     let (path, former) = (folder.file("path"), folder.file("former"))
-    let made = unsafe mkfifo(path, 0o600)
-    let linked = unsafe link(path, former)
-    #expect(made == 0 && linked == 0)
+    #expect(unsafe mkfifo(path, 0o600) == 0)
+    #expect(unsafe link(path, former) == 0)
     try folder.write(Array("present".utf8), to: "present")
     let present = folder.file("present")
     try await Stage.run { stage in
@@ -53,8 +52,7 @@ struct FileReaderTests {
         }
       }
       // By the time that the first reading ends, the path leads to another file.
-      let renamed = unsafe rename(present, path)
-      #expect(renamed == 0)
+      #expect(unsafe rename(present, path) == 0)
       let writer = try WorkerThread.start("writer") {
         do {
           try Files.write(Array("former".utf8), to: Files.openAppending(former).raw)

@@ -18,6 +18,7 @@ final class Engine {
   let router: Router
   let authenticator: Authenticator
   let exchanger: Exchanger
+  let limiter: RateLimiter
   let exchanges: TokenExchanges
   let sharedCache: SharedCacheLink?
   let keyKeeper: KeyKeeper
@@ -25,6 +26,8 @@ final class Engine {
   /// Of requests that no route has.
   private let unrouted: RouteTally
   private let authentications: DurationTally
+  private let index: Int
+  private var refusalsToNote = LastRefusals.Allowance()
   let connectionLimits: ServerConnection.Limits
   let idleTimeoutMs: Int64
   let bodyTimeoutMs: Int64
@@ -44,6 +47,7 @@ final class Engine {
   ) throws(CryptoFault) {
     let digester = try Digester()
     self.shared = shared
+    self.index = index
     self.loop = loop
     buffers = former?.buffers ?? BufferPool()
     let configuration = shared.configuration
@@ -59,15 +63,15 @@ final class Engine {
     var listeners: [String: Listener] = [:]
     for (index, name) in configuration.listenerDoors.enumerated() {
       listeners[name] = Listener(
-        index: index, name: configuration.listeners[index].name,
-        tls: shared.listenerContexts[index], handshakeTimeoutMs: limits.tlsHandshakeTimeoutMs)
+        configuration.listeners[index], index: index, tls: shared.listenerContexts[index],
+        handshakeTimeoutMs: limits.tlsHandshakeTimeoutMs)
     }
     self.listeners = listeners
 
     callerHeaders = EngineBuilder.callerHeaders(configuration)
     let builder = EngineBuilder(
       shared: shared, workers: workers, index: index, loop: loop, buffers: buffers,
-      callerHeaders: callerHeaders)
+      callerHeaders: callerHeaders, digester: digester)
     let upstreams = builder.upstreams(after: former?.upstreams ?? [])
     clients = HTTPClients(resolver: shared.process.resolver, buffers: buffers, loop: loop)
     keyKeeper = KeyKeeper(
@@ -85,6 +89,7 @@ final class Engine {
       shared.tokens, worker: worker, index: index, clients: clients, cache: sharedCache,
       digester: digester, loop: loop)
     exchanger = Exchanger(exchanges)
+    limiter = RateLimiter(shared.process.rates, digester: digester, link: sharedCache)
     router = Router(builder.routes(upstreams, targets: exchanges))
     log = shared.log.flatMap { log in
       configuration.accessLog.map { settings in
@@ -96,6 +101,9 @@ final class Engine {
     authentications = shared.process.requests.authentication(of: index)
   }
 
+  /// Those who ask servers how they are.
+  var checkers: [HealthChecker] { upstreams.flatMap(\.checkers) }
+
   /// The connections to all servers.
   var pools: [UpstreamPool] { upstreams.flatMap { $0.servers.map(\.pool) } }
 
@@ -105,6 +113,10 @@ final class Engine {
     clients.close()
     if sharedCache !== next.sharedCache { sharedCache?.end() }
     log?.retire()
+    let keptUpstreams = Set(next.upstreams.map(ObjectIdentifier.init))
+    for upstream in upstreams where !keptUpstreams.contains(ObjectIdentifier(upstream)) {
+      for checker in upstream.checkers { checker.end() }
+    }
     let kept = Set(next.pools.map(ObjectIdentifier.init))
     for pool in pools where !kept.contains(ObjectIdentifier(pool)) { pool.close() }
   }
@@ -118,13 +130,41 @@ final class Engine {
     (record.route?.tally ?? unrouted).count(
       kind, ns: endedNs - record.startedNs, upstreamNs: record.firstByteNs)
     if record.authNs > 0 { authentications.add(ns: record.authNs) }
+    if let reason = record.reason { remember(request, reason) }
+  }
+
+  /// Notes a refusal for those who ask why; of a flood of them not every one.
+  private func remember(_ request: Request, _ reason: Refusal.Reason) {
+    let nowMs = Clock.wallMs()
+    guard refusalsToNote.take(atMs: nowMs) else { return }
+    let record = request.record
+    let hasHead = request.connection.head.byteCount > 0
+    shared.process.refusals.note(
+      LastRefusals.Entry(
+        atMs: nowMs, status: record.status, reason: reason, route: record.route?.settings.name,
+        method: hasHead ? LastRefusals.cut(request.methodBytes) : [],
+        host: LastRefusals.cut(request.host), path: LastRefusals.cut(request.path.merged),
+        client: request.client, id: request.id,
+        exchangeError: record.exchangeError),
+      worker: index)
   }
 
   /// Who is at the other end of a connection, and whether it may speak for others.
-  func peer(_ address: SocketAddress) -> Peer {
-    let host = address.host
-    let isTrusted = !trusted.isEmpty && IPAddress(host).map(trusted.contains) ?? false
-    return Peer(address: Array(host.utf8), isTrusted: isTrusted)
+  func peer(_ source: ConnectionSource, at listener: Listener) -> Peer {
+    let host: String
+    let isTrusted: Bool
+    switch source.address {
+    case .socket(let address):
+      host = address.host
+      isTrusted = !trusted.isEmpty && IPAddress(host).map(trusted.contains) ?? false
+    case .told(let address):
+      host = address.description
+      isTrusted = trusted.contains(address)
+    case .local:
+      return Peer(
+        address: Peer.local, isTrusted: listener.isTrusted && !source.isUnnamed, isLocal: true)
+    }
+    return Peer(address: Array(host.utf8), isTrusted: isTrusted && !source.isUnnamed)
   }
 
   /// Gives the request its id and finds its client: what a trusted proxy says of them, else our own

@@ -49,9 +49,10 @@ struct TLSMaterial {
         listener.tls.flatMap { material.server($0, tickets: tickets) })
     }
     for upstream in configuration.upstreams {
-      let isNeeded = upstream.servers.contains { $0.origin.isSecure }
+      let isNeeded = upstream.servers.contains { $0.target.isSecure }
       material.filesRead = []
-      let context = isNeeded ? material.client(upstream.tls.ca) : nil
+      let context =
+        isNeeded ? material.client(upstream.tls.ca, upstream.tls.identity) : nil
       material.upstreams.append(Client(context: context, digest: material.filesDigest))
     }
     material.issuers = configuration.issuers.map { material.client($0.ca) }

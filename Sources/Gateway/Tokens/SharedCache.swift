@@ -154,6 +154,7 @@ extension RedisErrorCode {
     case "WRONGPASS": "it refuses sharedCache.username and password"
     case "NOPERM":
       "the user may not do what is needed: +ping +select +eval +get +set +del +exists +pexpire "
+        + "+time "
         + "~tollgate:*"
     case "WRONGTYPE": "somebody else uses names that begin with \"tollgate:\""
     case "MISCONF", "NOREPLICAS": "it takes no entries in this state; see its own log"

@@ -32,7 +32,7 @@ final class SharedCacheLink {
     case missing
   }
 
-  private let shared: SharedCache
+  let shared: SharedCache
   private let client: RedisClient
   private let loop: EventLoop
   /// Locks of exchanges under way.
@@ -271,27 +271,36 @@ final class SharedCacheLink {
   }
 
   private func ask(_ command: [[UInt8]], _ waiter: Waiter, _ timeoutMs: Int64) async -> Answer {
+    switch await reply(to: command, waiter, timeoutMs) {
+    case nil: return .none
+    case .bulk(let sealed): return .entry(sealed)
+    case .integer(0): return .nothing(isFree: false)
+    case .integer(1): return .nothing(isFree: true)
+    case .integer, .text, .null, .array: shared.noteNonsense()
+    case .error: break
+    }
+    return .none
+  }
+
+  /// What the server says to a command; nil where it says nothing in time, or refuses.
+  func reply(
+    to command: [[UInt8]], _ waiter: Waiter, _ timeoutMs: Int64
+  ) async -> RESPReply? {
     let beganNs = Clock.monotonicNs()
-    let answer = await client.ask(command, waiter: waiter, untilMs: loop.nowMs + timeoutMs)
-    switch answer {
+    switch await client.ask(command, waiter: waiter, untilMs: loop.nowMs + timeoutMs) {
     case .skipped:
       shared.numbers.skipped.count()
-      return .none
+      return nil
     case .lost:
       shared.numbers.errors.count()
-      return .none
+      return nil
     case .reply(let reply):
       shared.numbers.replies.count()
       let tookNs = UInt64(max(0, Clock.monotonicNs() - beganNs))
       shared.numbers.replyNs.add(tookNs, ordering: .relaxed)
-      switch reply {
-      case .bulk(let sealed): return .entry(sealed)
-      case .integer(0): return .nothing(isFree: false)
-      case .integer(1): return .nothing(isFree: true)
-      case .error(let text): shared.note(RedisErrorCode(text))
-      case .integer, .text, .null, .array: shared.noteNonsense()
-      }
-      return .none
+      guard case .error(let text) = reply else { return reply }
+      shared.note(RedisErrorCode(text))
+      return nil
     }
   }
 }
