@@ -1,5 +1,5 @@
-// Two threads that share a number under a lock, as the program's threads do, and one more number: by
-// an atomic, or, when told so, by nothing.
+// Two threads that share a number under a lock, as the program's threads do, and one more number:
+// by an atomic, or, when told so, by nothing.
 import Glibc
 import Synchronization
 
