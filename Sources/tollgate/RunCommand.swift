@@ -106,7 +106,7 @@ enum RunCommand {
     }
     RoutesArgument.warn(gateway.warnings, loaded) { log.say($0) }
     if let warning = OpenFiles.warning(for: configuration) { log.say(warning) }
-    for address in gateway.addresses { log.say("tollgate: listening at \(address)") }
+    for place in gateway.places { log.say("tollgate: listening at \(place)") }
     var reloading = Reloading(gateway, path: path, files, configuration) { log.say($0) }
     let shutdown = serveUntilEnded(gateway, configuration.shutdown) { reloading.look($0) }
     end(gateway, shutdown) { log.say($0) }

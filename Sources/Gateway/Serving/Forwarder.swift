@@ -17,7 +17,7 @@ enum Forwarder {
   }
 
   /// What became of one attempt.
-  private enum Attempt {
+  enum Attempt {
     case answered
     /// The server refused the token, and a fresh one may do.
     case tokenRefused
@@ -25,17 +25,20 @@ enum Forwarder {
     case refused(Refusal)
     /// No byte of an answer came from the server; the request may be sent again if the rules allow.
     case unanswered(Refusal)
-    /// The server answered that it can't (502, 503, 504), and another one may be asked.
-    case declined
+    /// No connection to the server came about.
+    case unconnected(ConnectFault)
+    /// The server answered that it can't (502, 503, 504), or is known not to answer at all, and
+    /// another one is asked.
+    case declined(SharedUpstream.Failure)
     /// The answer had begun and can't be completed: the caller sees a broken connection.
     case aborted(AccessRecord.Aborted, Refusal.Reason)
   }
 
   /// Interim answers passed on before the server is taken for broken.
-  private static let interimAnswersMax = 16
+  static let interimAnswersMax = 16
   /// How long a caller waits for a server's `100 Continue` before it gets the gateway's own: as
   /// long as curl would wait for either.
-  private static let continueWaitMs: Int64 = 1_000
+  static let continueWaitMs: Int64 = 1_000
 
   /// Forwards the request; when this returns the answer has gone out, whole or aborted, unless the
   /// token was refused before any of it has.
@@ -46,61 +49,84 @@ enum Forwarder {
     _ forward: Route.Forward
   ) async throws(Refusal) -> Outcome {
     let connection = request.connection
+    let loop = connection.waiter.loop
     let upstream = forward.upstream
-    let deadlineMs = forward.timeoutMs.map { connection.waiter.loop.nowMs + $0 } ?? .max
-    upstream.noteRequest()
-    var tried: UInt64 = 0
+    let deadlineMs = forward.timeoutMs.map { loop.nowMs + $0 } ?? .max
+    upstream.noteRequest(nowMs: loop.nowMs)
+    var tried = ServerSet()
     var resends = 0
-    var isFreshOnly = false
     var last: Refusal?
-    while let index = upstream.pick(except: tried) {
-      let server = upstream.servers[index]
+    while let choice = upstream.pick(for: request, except: tried, nowMs: loop.nowMs) {
+      let server = choice.server
       request.record.upstreamJSON = server.nameJSON
-      let mayDecline =
-        resends < forward.retries && index < 64 && mayRepeat(request)
-        && tried.nonzeroBitCount + 1 < upstream.servers.count
+      let mayResend =
+        resends < forward.retries && mayRepeat(request)
+        && upstream.hasOther(than: server, except: tried)
+      upstream.begin(choice)
       let attempt = await attempt(
-        request, bearing, route, forward, server, isFreshOnly: isFreshOnly,
-        mayDecline: mayDecline, deadlineMs)
+        request, bearing, route, forward, server, mayDecline: mayResend, deadlineMs)
+      upstream.end(choice, verdict(on: attempt, of: request), nowMs: loop.nowMs)
       switch attempt {
       case .answered:
         return request.record.tokenWasRefused ? .tokenRefused(isAnswered: true) : .answered
       case .tokenRefused: return .tokenRefused(isAnswered: false)
       case .refused(let refusal): throw refusal
-      case .declined:
-        tried |= 1 << UInt64(index)
-        resends += 1
-        isFreshOnly = false
       case .aborted(let side, let reason):
         request.record.aborted = side
         request.record.reason = reason
         connection.abort()
         return .answered
+      case .declined:
+        resends += 1
+        server.tally.resends.increment()
+      case .unconnected(let fault):
+        // Not one byte was written: whatever the method, another server may have it.
+        last = refusal(for: fault)
+        if case .abandoned = fault { throw Refusal(.callerGone) }
       case .unanswered(let refusal):
         last = refusal
-        let wasStale = request.connection.lastUpstreamWasReused && !isFreshOnly
-        let hadWritten = request.connection.lastUpstreamHadWritten
-        if hadWritten, !mayRepeat(request) { throw refusal }
-        if wasStale {
-          // A connection that the server closed while it idled says nothing about the server.
-          isFreshOnly = true
-          continue
+        if connection.lastUpstreamHadWritten {
+          guard mayResend, upstream.mayResend(nowMs: loop.nowMs) else { throw refusal }
+          resends += 1
+          server.tally.resends.increment()
         }
-        if index < 64 { tried |= 1 << UInt64(index) }
-        isFreshOnly = false
-        guard
-          !hadWritten
-            || resends < forward.retries && upstream.mayRetry(nowMs: connection.waiter.loop.nowMs)
-        else { throw refusal }
-        resends += hadWritten ? 1 : 0
-        if index >= 64 { throw refusal }
       }
+      tried.insert(server.index)
+      if loop.nowMs >= deadlineMs { break }
     }
     throw last ?? Refusal(.upstreamUnavailable)
   }
 
+  /// What an attempt says of the server.
+  private static func verdict(on attempt: Attempt, of request: Request) -> Upstream.Verdict {
+    switch attempt {
+    case .answered:
+      let status = request.record.upstreamStatus
+      return (502...504).contains(status) ? .failed(.status(status)) : .well
+    case .tokenRefused: return .well
+    case .declined(let failure): return .failed(failure)
+    case .unanswered: return .failed(.broken)
+    case .unconnected(let fault):
+      switch fault {
+      case .unreachable, .timedOut, .handshake: return .failed(.unconnected(fault))
+      case .exhausted, .shortage, .abandoned: return .nothing
+      }
+    case .refused(let refusal): return verdict(on: refusal.reason)
+    case .aborted(.upstream, let reason): return verdict(on: reason)
+    case .aborted(.client, _): return .nothing
+    }
+  }
+
+  private static func verdict(on reason: Refusal.Reason) -> Upstream.Verdict {
+    switch reason {
+    case .upstreamTimeout: .failed(.slow)
+    case .upstreamFailed: .failed(.broken)
+    default: .nothing
+    }
+  }
+
   /// ROUTES.md, "Sending again": after a byte was written only these, without content.
-  private static func mayRepeat(_ request: Request) -> Bool {
+  static func mayRepeat(_ request: Request) -> Bool {
     guard request.connection.head.framing == .none || request.connection.head.framing == .length(0)
     else { return false }
     switch request.method {
@@ -109,36 +135,57 @@ enum Forwarder {
     }
   }
 
+  /// Sends the request to one server. A connection that turns out to have been closed while it
+  /// idled says nothing about the server: a fresh one takes its place, where the rules allow.
   private static func attempt(
     _ request: Request, _ bearing: borrowing Bearing, _ route: Route, _ forward: Route.Forward,
-    _ server: Upstream.Server, isFreshOnly: Bool, mayDecline: Bool, _ deadlineMs: Int64
+    _ server: Upstream.Server, mayDecline: Bool, _ deadlineMs: Int64
   ) async -> Attempt {
     let connection = request.connection
-    connection.lastUpstreamWasReused = false
-    connection.lastUpstreamHadWritten = false
     request.record.attempts += 1
-    let upstream: UpstreamConnection
-    if !isFreshOnly, let idle = server.pool.takeIdle(for: connection.waiter) {
-      upstream = idle
-    } else {
-      let beganNs = Clock.monotonicNs()
-      do throws(ConnectFault) {
-        upstream = try await server.pool.connect(for: connection.waiter, untilMs: deadlineMs)
-      } catch {
-        request.record.connectNs += Clock.monotonicNs() - beganNs
-        return .unanswered(refusal(for: error))
-      }
-      request.record.connectNs += Clock.monotonicNs() - beganNs
+    if let idle = server.pool.takeIdle(for: connection.waiter) {
+      let attempt = await send(
+        request, bearing, route, forward, to: server, over: idle, mayDecline: mayDecline,
+        deadlineMs)
+      guard case .unanswered = attempt,
+        !connection.lastUpstreamHadWritten || mayRepeat(request)
+      else { return attempt }
+      request.record.attempts += 1
     }
-    connection.lastUpstreamWasReused = upstream.isReused
+    let beganNs = Clock.monotonicNs()
+    let fresh: UpstreamConnection
+    do throws(ConnectFault) {
+      fresh = try await server.pool.connect(
+        for: connection.waiter, untilMs: deadlineMs,
+        isGone: { connection.content.isDone && connection.hasCallerGone() })
+    } catch {
+      request.record.connectNs += Clock.monotonicNs() - beganNs
+      return .unconnected(error)
+    }
+    request.record.connectNs += Clock.monotonicNs() - beganNs
+    return await send(
+      request, bearing, route, forward, to: server, over: fresh, mayDecline: mayDecline,
+      deadlineMs)
+  }
+
+  private static func send(
+    _ request: Request, _ bearing: borrowing Bearing, _ route: Route, _ forward: Route.Forward,
+    to server: Upstream.Server, over upstream: UpstreamConnection, mayDecline: Bool,
+    _ deadlineMs: Int64
+  ) async -> Attempt {
+    let connection = request.connection
     let content = connection.content
     let sentNs = Clock.monotonicNs()
     RequestWriter.write(
       request, bearing, to: server, forward, pathRules: route.settings.pathRules, into: upstream)
     var relay = Relay(
-      request, upstream, of: server.pool, route, forward, sentNs: sentNs, mayDecline: mayDecline,
+      request, upstream, of: server, route, forward, sentNs: sentNs, mayDecline: mayDecline,
       tokenKeptAtMs: bearing.keptAtMs, deadlineMs: deadlineMs)
-    let attempt = await relay.run()
+    var attempt = await relay.run()
+    if relay.hasSwitched {
+      var tunnel = Tunnel(request, upstream, route, forward)
+      attempt = await tunnel.run()
+    }
     connection.lastUpstreamHadWritten = upstream.hasWritten
     // To be sent again whole. Once a byte was written, content that is gone is gone: the flow must
     // know how much of it, or what follows on this connection would be taken for it.
@@ -155,389 +202,9 @@ enum Forwarder {
 
   private static func refusal(for fault: ConnectFault) -> Refusal {
     switch fault {
-    case .exhausted: Refusal(.overloaded)
-    case .timedOut, .unreachable, .handshake: Refusal(.upstreamUnavailable)
-    }
-  }
-
-  /// The moving of one request and its answer.
-  private struct Relay: ~Copyable {
-    let request: Request
-    let connection: ServerConnection
-    let upstream: UpstreamConnection
-    let pool: UpstreamPool
-    let route: Route
-    let forward: Route.Forward
-    let loop: EventLoop
-    let sentNs: Int64
-    let deadlineMs: Int64
-    /// Whether another server may be asked when this one says that it can't.
-    let mayDecline: Bool
-
-    /// When the token that goes on was issued; `Int64.max` where it is none that was kept.
-    let tokenKeptAtMs: Int64
-
-    /// The answer's content, once its head is on its way.
-    private var answer: BodyFlow?
-    private var interimAnswers = 0
-    /// Whether the caller's content may be read: not while it waits for a `100 Continue`.
-    private var mayReadContent: Bool
-    private var isUploadBroken = false
-    /// The caller may now send its content: look for it before waiting.
-    private var mustMoveUp = false
-    /// Bytes that went out since this task last let others have their turn.
-    private var bytesInTurn = 0
-    /// When a byte last moved, for the timeouts between bytes.
-    private var movedAtMs: Int64
-    /// How fast content comes, and how fast the answer is taken.
-    private var contentPace = Pace()
-    private var answerPace: Pace
-    /// What the caller had taken when it was last looked at.
-    private var bytesTaken: UInt64 = 0
-
-    /// Whether the connection to the server is ready for another request.
-    var isReusable: Bool {
-      guard let answer, answer.isDone, !answer.endsWithConnection else { return false }
-      return upstream.head.keepAlive && connection.content.isDone && !isUploadBroken
-    }
-
-    /// Where the answer ends in what the server sent.
-    var answerEnd: Int { answer?.end ?? 0 }
-
-    init(
-      _ request: Request, _ upstream: UpstreamConnection, of pool: UpstreamPool, _ route: Route,
-      _ forward: Route.Forward, sentNs: Int64, mayDecline: Bool, tokenKeptAtMs: Int64,
-      deadlineMs: Int64
-    ) {
-      self.tokenKeptAtMs = tokenKeptAtMs
-      self.mayDecline = mayDecline
-      self.request = request
-      connection = request.connection
-      self.upstream = upstream
-      self.pool = pool
-      self.route = route
-      self.forward = forward
-      self.sentNs = sentNs
-      self.deadlineMs = deadlineMs
-      loop = request.connection.waiter.loop
-      movedAtMs = loop.nowMs
-      answerPace = Pace(from: connection.bytesWritten)
-      // Content that is already here was sent without waiting.
-      mayReadContent =
-        !connection.head.expectsContinue
-        || connection.received.count > connection.content.end
-    }
-
-    mutating func run() async -> Attempt {
-      // A whole small content leaves in one write with the head.
-      if mayReadContent, let left = connection.content.remaining, left > 0,
-        left <= UInt64(connection.received.count - connection.content.end),
-        let end = moveContent()
-      {
-        return end
-      }
-      while true {
-        if let end = moveUp() { return end }
-        if let end = moveDown() { return end }
-        if hasHadItsTurn {
-          bytesInTurn = 0
-          await connection.waiter.pause()
-          continue
-        }
-        if mustMoveUp {
-          mustMoveUp = false
-          continue
-        }
-        if connection.content.isDone || !mayReadContent, connection.hasCallerGone() {
-          return callerGone()
-        }
-        if let end = await waitForEvent() { return end }
-      }
-    }
-
-    private mutating func waitForEvent() async -> Attempt? {
-      let beganMs = loop.nowMs
-      let waitsForCaller = isWaitingForContent || isWaitingForReader
-      let endMs = waitUntilMs()
-      let untilMs = waitsForCaller ? min(endMs, beganMs + Limits.soughtAfterStretchMs) : endMs
-      let isSignalled = await connection.waiter.wait(untilMs: untilMs)
-      bytesInTurn = 0
-      var hasMoved = isSignalled
-      if !isSignalled {
-        hasMoved = isWaitingForReader && hasReaderTaken()
-        if hasMoved { movedAtMs = loop.nowMs }
-        if loop.nowMs >= waitUntilMs() { return timedOut() }
-      }
-      return waitsForCaller ? tooSlow(waitedMs: loop.nowMs - beganMs, hasMoved: hasMoved) : nil
-    }
-
-    /// Whether it is the caller that does not take the answer.
-    private var isWaitingForReader: Bool { answer != nil && !connection.outbound.isEmpty }
-
-    /// The kernel tells of room only when a good part of what it holds is gone: a caller that reads
-    /// slowly and steadily must not be taken for one that has stopped.
-    private mutating func hasReaderTaken() -> Bool {
-      let before = bytesTaken
-      bytesTaken = connection.bytesTaken
-      return bytesTaken > before
-    }
-
-    /// Whether it is the caller's content that is waited for, and not the server.
-    private var isWaitingForContent: Bool {
-      !connection.content.isDone && mayReadContent && answer == nil && !isUploadBroken
-        && upstream.outbound.isEmpty
-    }
-
-    /// Two peers that are as fast as this worker would keep it to themselves.
-    private var hasHadItsTurn: Bool { bytesInTurn >= Limits.bytesPerTurn }
-
-    /// Moves the request towards the server.
-    private mutating func moveUp() -> Attempt? {
-      if isUploadBroken { return nil }
-      while true {
-        if !upstream.outbound.isEmpty {
-          switch upstream.flush() {
-          case .bytes(let count):
-            movedAtMs = loop.nowMs
-            bytesInTurn += count
-          case .wouldBlock: return nil
-          case .ended, .failed:
-            isUploadBroken = true
-            if !upstream.hasWritten { return .unanswered(Refusal(.upstreamFailed)) }
-            // The server may have answered before it stopped listening.
-            return nil
-          }
-        }
-        if connection.content.isDone || !mayReadContent || hasHadItsTurn { return nil }
-        if let end = moveContent() { return end }
-        if !upstream.outbound.isEmpty || connection.content.isDone { continue }
-        switch connection.readContent() {
-        case .bytes: movedAtMs = loop.nowMs
-        case .wouldBlock: return nil
-        case .ended, .failed: return callerGone()
-        }
-      }
-    }
-
-    private mutating func moveContent() -> Attempt? {
-      do throws(BodyFault) {
-        _ = try connection.content.move(from: connection.received, to: upstream.requestBuffer())
-        return nil
-      } catch {
-        let refusal = Refusal(error == .tooLarge ? .bodyTooLarge : .malformedRequest)
-        return answer == nil ? .refused(refusal) : .aborted(.client, refusal.reason)
-      }
-    }
-
-    /// Moves the answer towards the caller. What is there goes out when it is whole, when the
-    /// buffer is full, or when nothing more is to be had at once; so a small answer is one write.
-    private mutating func moveDown() -> Attempt? {
-      while true {
-        let step = answer == nil ? receiveHead() : moveAnswer()
-        switch step {
-        case .moved: continue
-        case .over(let end): return end
-        case .waiting, .full, .whole:
-          if !connection.outbound.isEmpty {
-            switch connection.flush() {
-            case .bytes(let count):
-              movedAtMs = loop.nowMs
-              bytesInTurn += count
-            case .wouldBlock: return nil
-            case .ended, .failed: return callerGone()
-            }
-          }
-          if case .whole = step { return .answered }
-          if case .waiting = step { return nil }
-          if hasHadItsTurn { return nil }
-        }
-      }
-    }
-
-    private enum Step {
-      /// Go on.
-      case moved
-      /// The caller's buffer is full.
-      case full
-      /// The server has sent no more.
-      case waiting
-      /// All of the answer is in the caller's buffer.
-      case whole
-      case over(Attempt)
-    }
-
-    private mutating func moveAnswer() -> Step {
-      let out = connection.answerBuffer()
-      while true {
-        guard let progress = moveContent(into: out) else { return .over(broken()) }
-        switch progress {
-        case .done: return .whole
-        case .needsRoom: return .full
-        case .needsSource: break
-        }
-        switch upstream.read() {
-        case .bytes: movedAtMs = loop.nowMs
-        case .wouldBlock:
-          if upstream.received.isEmpty { upstream.releaseReceived() }
-          return .waiting
-        case .ended:
-          guard answer?.endsWithConnection == true else { return .over(broken()) }
-          // The end has a chunk of its own; it is read again when there is room for it.
-          if out.room < BodyFlow.endBytesMax { return .full }
-          answer?.sourceEnded(to: out)
-          return .whole
-        case .failed: return .over(broken())
-        }
-      }
-    }
-
-    /// - Returns: nil where the server's content is no content.
-    private mutating func moveContent(into out: Buffer) -> BodyFlow.Progress? {
-      do throws(BodyFault) {
-        return try answer?.move(from: upstream.received, to: out)
-      } catch {
-        return nil
-      }
-    }
-
-    private mutating func receiveHead() -> Step {
-      switch upstream.receiveHead(answering: request.method) {
-      case .wouldBlock: return .waiting
-      case .malformed: return .over(.refused(Refusal(.upstreamFailed)))
-      case .ended(let hadBytes):
-        let refusal = Refusal(.upstreamFailed)
-        return .over(hadBytes || interimAnswers > 0 ? .refused(refusal) : .unanswered(refusal))
-      case .complete: break
-      }
-      movedAtMs = loop.nowMs
-      let status = Int(upstream.head.status)
-      if status < 200 { return receiveInterim(status) }
-      if mayDecline, (502...504).contains(status), forward.upstream.mayRetry(nowMs: loop.nowMs) {
-        return .over(.declined)
-      }
-      if status == 401, isRefusalOfOldToken() {
-        if Forwarder.mayRepeat(request), !request.record.tokenWasRefused {
-          request.record.tokenWasRefused = true
-          return .over(.tokenRefused)
-        }
-        request.record.tokenWasRefused = true
-      }
-      request.record.firstByteNs = Clock.monotonicNs() - sentNs
-      request.record.upstreamStatus = status
-      request.record.status = status
-      beginAnswer()
-      return .moved
-    }
-
-    private static let invalidToken = Array("invalid_token".utf8)
-
-    /// Whether the service says that the token is no good, by a challenge with `invalid_token`
-    /// (RFC 6750 §3.1), and that may be for its age.
-    private func isRefusalOfOldToken() -> Bool {
-      guard tokenKeptAtMs != .max,
-        Clock.wallMs() - tokenKeptAtMs > Limits.refusedTokenAgeMsMin
-      else { return false }
-      let received = upstream.received
-      return upstream.head.fields.contains { line in
-        line.known == .wwwAuthenticate
-          && ByteScan.holds(Self.invalidToken, in: received.slice(line.value))
-      }
-    }
-
-    /// RFC 9110 §15.2: interim answers go on to callers that know them, also a 100 that is not
-    /// waited for any more; nobody asked for a 101.
-    private mutating func receiveInterim(_ status: Int) -> Step {
-      interimAnswers += 1
-      if status == 101 || interimAnswers > Forwarder.interimAnswersMax {
-        return .over(.refused(Refusal(.upstreamFailed)))
-      }
-      let wasWaiting = !mayReadContent
-      if status == 100 { mayReadContent = true }
-      if connection.head.minorVersion == 1 {
-        AnswerWriter.writeInterim(of: upstream, to: connection)
-      }
-      upstream.consumeHead()
-      if status == 100, wasWaiting { mustMoveUp = true }
-      return .moved
-    }
-
-    private mutating func beginAnswer() {
-      let head = upstream.head
-      let isOld = connection.head.minorVersion == 0
-      let framing: OutgoingFraming =
-        switch head.framing {
-        case .none: .none
-        case .length: .length
-        case .chunked, .untilClose: isOld ? .untilClose : .chunked
-        }
-      // An answer that comes before the content has ended is delivered, then the connection closes.
-      if framing == .untilClose || !connection.content.isDone || !connection.head.keepAlive {
-        connection.closesAfterAnswer = true
-      }
-      AnswerWriter.writeHead(
-        of: upstream, to: connection, framing: framing, closes: connection.closesAfterAnswer,
-        via: forward.via,
-        isPrivate: request.tokenSource != .header && (200...299).contains(head.status))
-      upstream.consumeHead()
-      answer = BodyFlow(head.framing, as: framing, pinned: 0)
-    }
-
-    /// The server broke its answer off.
-    private func broken() -> Attempt { .aborted(.upstream, .upstreamFailed) }
-
-    private func callerGone() -> Attempt {
-      answer == nil ? .refused(Refusal(.callerGone)) : .aborted(.client, .callerGone)
-    }
-
-    /// Which end comes next if nothing moves.
-    private func waitUntilMs() -> Int64 {
-      if answer != nil { return movedAtMs + forward.idleTimeoutMs }
-      if !mayReadContent {
-        return min(movedAtMs + Forwarder.continueWaitMs, deadlineMs)
-      }
-      if isWaitingForContent {
-        return movedAtMs + route.bodyTimeoutMs
-      }
-      // A long upload does not use the server's time up.
-      return forward.timeoutMs.map { movedAtMs + $0 } ?? .max
-    }
-
-    private mutating func timedOut() -> Attempt? {
-      if answer != nil {
-        return connection.outbound.isEmpty
-          ? .aborted(.upstream, .upstreamTimeout) : .aborted(.client, .requestTimeout)
-      }
-      if !mayReadContent, loop.nowMs < deadlineMs {
-        mayReadContent = true
-        movedAtMs = loop.nowMs
-        connection.answerBuffer().append("HTTP/1.1 100 Continue\r\n\r\n")
-        return nil
-      }
-      // A caller that waits for a 100 is not the slow one.
-      if isWaitingForContent {
-        return .refused(Refusal(.requestTimeout))
-      }
-      return .refused(Refusal(.upstreamTimeout))
-    }
-
-    /// After 30 seconds content must have come, and the answer been taken, at 1 KiB a second
-    /// (ROUTES.md, `bodyTimeout`): a caller that moves a byte a minute would stay for ever.
-    ///
-    /// - Parameter hasMoved: in a pause it is the longest pause that decides, unless others wait.
-    private mutating func tooSlow(waitedMs: Int64, hasMoved: Bool) -> Attempt? {
-      let isSoughtAfter = pool.isSoughtAfter
-      let stretchMs = isSoughtAfter ? Limits.soughtAfterStretchMs : Pace.stretchMs
-      let isJudged = hasMoved || isSoughtAfter
-      if answer == nil {
-        contentPace.wait(waitedMs)
-        let count = connection.content.byteCount
-        guard isJudged, contentPace.isTooSlow(at: count, stretchMs: stretchMs) else { return nil }
-        return .refused(Refusal(.requestTimeout))
-      }
-      answerPace.wait(waitedMs)
-      guard isJudged, answerPace.isTooSlow(at: connection.bytesTaken, stretchMs: stretchMs)
-      else { return nil }
-      return .aborted(.client, .requestTimeout)
+    case .exhausted: Refusal(.overloaded, retryAfter: 1)
+    case .abandoned: Refusal(.callerGone)
+    case .timedOut, .unreachable, .handshake, .shortage: Refusal(.upstreamUnavailable)
     }
   }
 }
