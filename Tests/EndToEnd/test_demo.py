@@ -120,7 +120,9 @@ def test_a_service_sees_its_own_audience_and_never_the_callers_token(running):
     gateway = re.search(r"https://127\.0\.0\.1:\d+", running.out.read_text())[0]
     token_line = next(line for line in lines(running) if line.startswith("TOKEN="))
     script = f'{token_line}\necho "$TOKEN"'
-    run = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=30 * PATIENCE)
+    run = subprocess.run(
+        ["bash", "-c", script], capture_output=True, text=True, timeout=30 * PATIENCE
+    )
     caller = run.stdout.strip()
     assert claims_of(caller)["sub"]
     shown = {}

@@ -14,7 +14,8 @@ package struct ExchangeJudge: Sendable {
 
   /// `subjectToken` is what was sent, and `subject` what it says; nil where the grant has no
   /// caller. `askedAtMs` is when the call began (`nowMs` where it is nil): the time it took is no
-  /// part of a life told in seconds. What has ended by `nowMs` has ended, whenever it was asked for.
+  /// part of a life told in seconds. What has ended by `nowMs` has ended, whenever it was asked
+  /// for.
   package func judge(
     _ answer: TokenAnswer, subject: VerifiedToken?, subjectToken: Span<UInt8>,
     askedAtMs: Int64? = nil, nowMs: Int64
