@@ -43,14 +43,15 @@ def test_thirty_dying_servers_lose_no_get(world, person, how):
                 index = round % 3
                 if how == "killed":
                     farm.kill(index)
+                    farm.wait_for("is unwell", round + 1)
                     dying.some_more(load, 300)
                     farm.start(index)
                 else:
                     farm.signal(index, signal.SIGSTOP)
+                    farm.wait_for("is unwell", round + 1)
                     dying.some_more(load, 300)
                     farm.signal(index, signal.SIGCONT)
-                word = "is well again"
-                until(lambda r=round: farm.gateway.err.read_text().count(word) > r, word)
+                farm.wait_for("is well again", round + 1)
         print(f"\n{how} thirty times: {load.said()}")
         assert not load.lost, load.lost[:5]
 
