@@ -35,7 +35,8 @@ class Farm:
         self.starts += 1
         http = f"""server {{ listen 127.0.0.1:{self.ports[index]} backlog=511; keepalive_timeout 1h;
           keepalive_requests 1000000;
-          access_log {self.folder}/served-{self.starts}.log; location / {{ return 200 'server {index}'; }} }}"""
+          access_log {self.folder}/served-{self.starts}.log;
+          location / {{ return 200 'server {index}'; }} }}"""
         self.programs[index] = Nginx(
             self.folder, http, self.ports[index], name=f"nginx-{index}-{self.starts}"
         )

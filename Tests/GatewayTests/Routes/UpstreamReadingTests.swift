@@ -116,7 +116,8 @@ struct UpstreamReadingTests {
     ),
   ])
   func `says what is wrong`(json: String, expected: String) {
-    #expect(messages(file("upstreams", "{\"orders\": {\(json)}}")) == ["upstreams.orders." + expected])
+    let text = file("upstreams", "{\"orders\": {\(json)}}")
+    #expect(messages(text) == ["upstreams.orders." + expected])
   }
 
   @Test func `a public route has no claim to be balanced by`() {
