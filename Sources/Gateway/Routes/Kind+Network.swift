@@ -67,7 +67,7 @@ extension Kind where Value == ListenAddress {
           "\(expected), found \(setting.found)", suggestion: port.map { "0.0.0.0:\($0)" })
       }
       for form in ["unix:", "systemd:"] where text.hasPrefix(UTF8Text(form)) {
-        return setting.refused("\"\(form)\" addresses are not supported yet")
+        return setting.refused("\"\(form)\" is for listeners; here it is host and port")
       }
       if let port = HostAndPort.port(text.bytes) {
         return setting.refused(expected, suggestion: "0.0.0.0:\(port)")

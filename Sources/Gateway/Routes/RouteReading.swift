@@ -9,6 +9,7 @@ struct RouteContext {
   let upstreams: Names
   let urlUpstreams: URLUpstreams
   let limits: LimitSettings
+  let defaults: RouteDefaults
 }
 
 /// A route as read, as far as it could be.
@@ -20,6 +21,8 @@ struct ReadRoute {
   let ignoresCase: Bool
   /// Where `match` stands.
   let place: ConfigPlace
+  /// The route's own key: `routes[2]`.
+  let key: String
 
   static func read(_ setting: Setting, _ context: RouteContext) -> ReadRoute? {
     ObjectReader.read(setting) { object in
@@ -30,28 +33,32 @@ struct ReadRoute {
         "which requests it is for")
       let isWholeMatch = setting.reading.findings.count == before
       let access = RouteAccess.read(&object, context)
-      let action = RouteAction.read(&object, context)
+      let templates = TemplateContext(
+        path: isWholeMatch ? match?.path : nil,
+        isPublic: object.find("authenticate")?.node.string == "none", route: setting.place.key)
+      let action = RouteAction.read(&object, context, templates)
       let ownToken = OwnTokenSettings.read(&object, context)
-      object.later("rateLimit", "how many requests it takes")
-      object.later("cors", "cross-origin requests")
+      let rateLimits = object.optional(
+        "rateLimit", .rateLimits(templates), "how many requests it takes")
+      let cors = object.optional("cors", .cors, "for pages of other origins")
+      action?.refuseDoubled(cors, in: object)
       let limits = object.section("limits", "in place of the file's") {
         RouteLimits.read(&$0, context.limits)
       }
       let pathRules = object.section("pathRules", "for what servers read differently") {
         PathRules.read(&$0)
       }
-      if isWholeMatch, let match { ForwardSettings.refuseStrangePrefix(in: object, match.path) }
       var settings: RouteSettings?
       if let match, let access, let action, let limits, let pathRules {
         settings = RouteSettings(
           name: name?.string ?? match.path.text, match: match, access: access,
-          ownToken: ownToken, action: action, limits: limits, pathRules: pathRules,
-          place: setting.place)
+          ownToken: ownToken, action: action, cors: cors, rateLimits: rateLimits ?? [],
+          limits: limits, pathRules: pathRules, place: setting.place)
       }
       return ReadRoute(
         settings: settings, match: isWholeMatch ? match : nil,
         ignoresCase: pathRules?.ignoreCase ?? false,
-        place: object.find("match")?.place ?? setting.place)
+        place: object.find("match")?.place ?? setting.place, key: setting.place.key)
     }
   }
 }

@@ -181,7 +181,11 @@ enum Forwarder {
     var relay = Relay(
       request, upstream, of: server, route, forward, sentNs: sentNs, mayDecline: mayDecline,
       tokenKeptAtMs: bearing.keptAtMs, deadlineMs: deadlineMs)
-    let attempt = await relay.run()
+    var attempt = await relay.run()
+    if relay.hasSwitched {
+      var tunnel = Tunnel(request, upstream, route, forward)
+      attempt = await tunnel.run()
+    }
     connection.lastUpstreamHadWritten = upstream.hasWritten
     // To be sent again whole. Once a byte was written, content that is gone is gone: the flow must
     // know how much of it, or what follows on this connection would be taken for it.

@@ -23,6 +23,8 @@ extension Forwarder {
     /// The answer's content, once its head is on its way.
     private var answer: BodyFlow?
     private var interimAnswers = 0
+    /// Whether a tunnel is to follow, its 101 being in the caller's buffer.
+    private(set) var hasSwitched = false
     /// Whether the caller's content may be read: not while it waits for a `100 Continue`.
     private var mayReadContent: Bool
     private var isUploadBroken = false
@@ -260,6 +262,7 @@ extension Forwarder {
       }
       movedAtMs = loop.nowMs
       let status = Int(upstream.head.status)
+      if status == 101, let upgrade = request.upgrade { return switchProtocol(to: upgrade) }
       if status < 200 { return receiveInterim(status) }
       if mayDecline, (502...504).contains(status), forward.upstream.mayResend(nowMs: loop.nowMs) {
         return .over(.declined(.status(status)))
@@ -303,11 +306,28 @@ extension Forwarder {
       let wasWaiting = !mayReadContent
       if status == 100 { mayReadContent = true }
       if connection.head.minorVersion == 1 {
-        AnswerWriter.writeInterim(of: upstream, to: connection)
+        AnswerWriter.writeInterim(
+          of: upstream, to: connection, changes: forward.answerChanges)
       }
       upstream.consumeHead()
       if status == 100, wasWaiting { mustMoveUp = true }
       return .moved
+    }
+
+    /// The server takes the connection over, if it does as it was asked to: whoever answers with
+    /// another protocol than the one that the caller speaks from now on is not understood.
+    private mutating func switchProtocol(to upgrade: [UInt8]) -> Step {
+      guard Upgrades.isAccepted(by: upstream, upgrade) else {
+        return .over(.refused(Refusal(.upstreamFailed)))
+      }
+      request.record.firstByteNs = Clock.monotonicNs() - sentNs
+      request.record.upstreamStatus = 101
+      request.record.status = 101
+      AnswerWriter.writeInterim(
+        of: upstream, to: connection, changes: forward.answerChanges, upgrade: upgrade)
+      upstream.consumeHead()
+      hasSwitched = true
+      return .over(.answered)
     }
 
     private mutating func beginAnswer() {
@@ -326,9 +346,13 @@ extension Forwarder {
       AnswerWriter.writeHead(
         of: upstream, to: connection, framing: framing, closes: connection.closesAfterAnswer,
         via: forward.via,
-        isPrivate: request.tokenSource != .header && (200...299).contains(head.status))
+        isPrivate: request.tokenSource != .header && (200...299).contains(head.status),
+        changes: forward.answerChanges, for: request)
       upstream.consumeHead()
       answer = BodyFlow(head.framing, as: framing, pinned: 0)
+      if let changes = forward.answerChanges {
+        answer?.withheldTrailers = changes.withheldTrailers
+      }
     }
 
     /// The server broke its answer off.
