@@ -1,9 +1,9 @@
 """Upstreams over many trials: stale connections, dying servers, servers that fail all the time."""
 
 import contextlib
-import importlib.util
 import pathlib
 import signal
+import sys
 import threading
 
 import pytest
@@ -12,15 +12,11 @@ from harness.load import Load
 from harness.upstream import Upstream
 from harness.waiting import until
 
-path = pathlib.Path(__file__).resolve().parent.parent / "EndToEnd" / "test_dying_servers.py"
-spec = importlib.util.spec_from_file_location("dying_servers", path)
-dying = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(dying)
+# The short tests' own tools.
+sys.path.append(str(pathlib.Path(__file__).resolve().parent.parent / "EndToEnd"))
 
-path = path.with_name("test_upstream_faults.py")
-spec = importlib.util.spec_from_file_location("upstream_faults", path)
-faults = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(faults)
+import test_dying_servers as dying  # noqa: E402
+import test_upstream_faults as faults  # noqa: E402
 
 TRIALS = 5_000
 
