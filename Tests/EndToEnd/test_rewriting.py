@@ -5,7 +5,9 @@ import os
 import subprocess
 
 import pytest
-from harness.client import Connection, ask, request_bytes
+from cryptography.x509.oid import ExtendedKeyUsageOID
+from harness.certificates import Certificate
+from harness.client import Connection, ask, request_bytes, trusting
 from harness.keys import now
 from harness.program import Nginx
 from harness.waiting import free_port
@@ -155,6 +157,33 @@ def test_a_public_route_strips_tokens_and_sets_what_needs_none(world, gateway):
     assert answer.seen("authorization") == answer.seen("x-debug") == []
     assert answer.seen("cookie") == ["a=b"]
     assert answer.seen("x-id") == answer.seen("x-request-id")
+
+
+def test_the_subject_of_the_callers_certificate_is_passed_on(world, person):
+    root = Certificate(["Clients' root"], authority=True)
+    ann = Certificate(["Ann Ä & Co"], issuer=root, uses=[ExtendedKeyUsageOID.CLIENT_AUTH])
+    authority = world.folder / "clients.pem"
+    authority.write_bytes(root.pem)
+    files = ann.write(world.folder, "ann")
+    tls = {"certificates": [world.certificate_files], "clientAuth": "request",
+           "clientCA": str(authority)}  # fmt: skip
+    fields = {"headers": {"set": {"X-Subject": "{tls:subject}"}}}
+    routes = world.routes(
+        world.route("/*", forward=fields),
+        listeners=[{"name": "tls", "address": "127.0.0.1:0", "tls": tls}],
+    )
+    with world.gateway(routes) as gateway:
+        for shown in (True, False):
+            context = trusting(world.authority)
+            if shown:
+                context.load_cert_chain(files["chain"], files["key"])
+            forged = [("X-Subject", "CN=evil"), ("x_subject", "CN=evil")]
+            answer = ask(gateway.port, "GET", "/x", person, world.issuer.token(person), context,
+                         fields=forged)  # fmt: skip
+            # As RFC 4514 writes it, and what a field can't hold is escaped once more.
+            expected = ["CN=Ann%20\\C3\\84%20&%20Co"] if shown else []
+            assert answer.seen("x-subject") == expected
+            assert answer.seen("x_subject") == []
 
 
 # -- paths and hosts

@@ -85,7 +85,7 @@ extension ForwardSettings {
 extension Kind where Value == Int {
   /// What `forward.to` names, as an index among all upstreams.
   fileprivate static func forwardTarget(_ context: RouteContext) -> Kind {
-    Kind { setting in
+    Kind(.string) { setting in
       guard let text = Kind<UTF8Text>.text.read(setting) else { return nil }
       guard text.string.contains("://") else {
         if let index = context.upstreams.index(of: text) { return index }
@@ -103,7 +103,7 @@ extension Kind where Value == Int {
 
 extension Kind where Value == ForwardSettings.HostPolicy {
   fileprivate static var hostPolicy: Kind {
-    Kind { setting in
+    Kind(.string) { setting in
       guard let text = Kind<UTF8Text>.text.read(setting) else { return nil }
       if text == "upstream" { return .upstream }
       if text == "preserve" { return .preserve }
@@ -128,7 +128,7 @@ extension FixedResponse {
   fileprivate static func read(_ object: inout ObjectReader) -> FixedResponse? {
     let status = object.optional("status", .integer(200...599), default: 200, "of the answer")
     let headers = object.optional(
-      "headers", .entries(header), default: [], "of the answer")
+      "headers", .entries(of: .string, header), default: [], "of the answer")
     let body = object.optional("body", .anyText, default: "", "of the answer")
     // RFC 9110 §15.3.5, §15.3.6 and §15.4.5: none of these has content.
     if [204, 205, 304].contains(status), !body.isEmpty {

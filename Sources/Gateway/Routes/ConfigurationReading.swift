@@ -10,6 +10,7 @@ extension Configuration {
     _ = object.optional("$schema", .anyText, "ignored")
     // `Includes` has read it: what the files hold is here already.
     _ = object.find("include")
+    object.describe("include", .list(.string, atLeastOne: false), "more files, also by * and ?")
     let workers = object.optional("workers", .workers, default: .automatic, "threads")
     let listeners = object.required(
       "listeners", .list(.listener, atLeastOne: true), "where callers connect")
@@ -20,8 +21,7 @@ extension Configuration {
 
     let issuerNames = Names("issuer", membersOf: object.find("issuers"))
     let issuers = object.optional(
-      "issuers", .slots { IssuerSettings.read(name: $0, $1, hiding: hidden) }, default: [],
-      "whose tokens are believed")
+      "issuers", .slots(IssuerSettings.read), default: [], "whose tokens are believed")
     let exchangeNames = ExchangeNames(object.find("exchanges"))
     let exchanges = object.optional(
       "exchanges", .slots { ExchangeSettings.read(name: $0, $1, issuers: issuerNames) },
@@ -37,6 +37,10 @@ extension Configuration {
       listeners: Names("listener", listenerNames(object.find("listeners"))),
       issuers: issuerNames, exchanges: exchangeNames, upstreams: upstreamNames,
       urlUpstreams: urlUpstreams, limits: limits, defaults: defaults)
+    object.describe(
+      "defaults",
+      .partial(.read { _ = ReadRoute.read($0, context) }, without: ["match", "name"]),
+      "a route without its match, merged under each route")
     let routes = object.required(
       "routes", .routes(context), "which requests go where")
     let accessLog = Switchable.read("accessLog", "a line a request", in: &object) {
@@ -132,7 +136,8 @@ extension Configuration {
       guard let member = node.members?.first(where: { $0.name == "proxyProtocol" }) else {
         continue
       }
-      entry.name(of: member).refuse("only proxies of \"trustedProxies\" may send it, and there are none")
+      entry.name(of: member).refuse(
+        "only proxies of \"trustedProxies\" may send it, and there are none")
     }
   }
 
@@ -156,7 +161,7 @@ extension Configuration {
 extension Kind where Value == [ReadRoute] {
   /// All routes, those with mistakes as far as they could be read.
   fileprivate static func routes(_ context: RouteContext) -> Kind {
-    Kind { setting in
+    Kind(.array(.read { _ = ReadRoute.read($0, context) })) { setting in
       guard let nodes = setting.node.elements else {
         return setting.refused("expected a list, found \(setting.found)")
       }

@@ -5,7 +5,10 @@ import Wire
 
 extension Kind where Value == Configuration.Workers {
   static var workers: Kind {
-    Kind { setting in
+    Kind(
+      .oneOf([.words(["auto"]), .integer(1...1024)]),
+      written: { $0 == .automatic ? "\"auto\"" : nil }
+    ) { setting in
       if setting.node.string == "auto" { return .automatic }
       guard setting.node.number != nil else {
         return setting.refused("expected \"auto\" or a number of threads, found \(setting.found)")
@@ -79,6 +82,7 @@ enum Switchable<Settings> {
     _ name: String, _ purpose: String, in object: inout ObjectReader,
     _ body: (inout ObjectReader) -> Settings?
   ) -> Switchable? {
+    defer { object.describe(name, orElse: .words(["off"])) }
     if let setting = object.find(name), setting.node.members == nil {
       if setting.node.string == "off" { return .off }
       return setting.refused(

@@ -126,7 +126,7 @@ extension UpstreamSettings.HealthCheck {
 extension Kind where Value == String {
   /// A path with or without a query.
   fileprivate static var checkPath: Kind {
-    Kind { setting in
+    Kind(.string) { setting in
       guard let text = Kind<UTF8Text>.text.read(setting) else { return nil }
       let path = text.string
       guard let url = try? HTTPURL("http://server\(path)"), url.suffix == path, url.target == path
@@ -143,25 +143,31 @@ extension Kind where Value == String {
 
 extension Kind where Value == UpstreamSettings.Server {
   fileprivate static var server: Kind {
-    Kind { setting in
+    Kind(.oneOf([.string, .read { _ = weighted($0) }])) { setting in
       guard setting.node.members != nil else {
         return Kind<ServerTarget>.target.read(setting).map {
           Value(target: $0, weight: 1, place: setting.place)
         }
       }
-      return ObjectReader.read(setting) { object in
-        let url = object.required("url", .placedTarget, "such as \"http://10.0.0.1:8080\"")
-        let weight = object.optional(
-          "weight", .integer(1...1_000), default: 1, "its part of the requests")
-        return url.map { Value(target: $0.0, weight: weight, place: $0.1) }
-      }
+      return weighted(setting)
+    }
+  }
+
+  private static func weighted(_ setting: Setting) -> Value? {
+    ObjectReader.read(setting) { object in
+      let url = object.required("url", .placedTarget, "such as \"http://10.0.0.1:8080\"")
+      let weight = object.optional(
+        "weight", .integer(1...1_000), default: 1, "its part of the requests")
+      return url.map { Value(target: $0.0, weight: weight, place: $0.1) }
     }
   }
 }
 
 extension Kind where Value == (ServerTarget, ConfigPlace) {
   fileprivate static var placedTarget: Kind {
-    Kind { setting in Kind<ServerTarget>.target.read(setting).map { ($0, setting.place) } }
+    Kind(.string) { setting in
+      Kind<ServerTarget>.target.read(setting).map { ($0, setting.place) }
+    }
   }
 }
 
@@ -170,7 +176,7 @@ extension Kind where Value == ServerTarget {
   private static var pathBytesMax: Int { 107 }
 
   fileprivate static var target: Kind {
-    Kind { setting in
+    Kind(.string) { setting in
       guard let text = setting.node.string, text.hasPrefix("unix:") else {
         return Kind<HTTPOrigin>.origin.read(setting).map { .web($0) }
       }
@@ -194,7 +200,10 @@ extension Kind where Value == UpstreamSettings.Balance {
   }
 
   fileprivate static var balance: Kind {
-    Kind { setting in
+    Kind(
+      .oneOf([.words(words.map(\.0)), .pattern("^hash:(header|claim):.")]),
+      written: { value in words.first { $0.1 == value }.map { Words.json(UTF8Text($0.0)) } }
+    ) { setting in
       let expected =
         "expected \(Words.anyOf(words.map(\.0) + ["hash:header:NAME", "hash:claim:NAME"]))"
       guard let text = setting.node.string else {

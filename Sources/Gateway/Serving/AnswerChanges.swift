@@ -68,12 +68,20 @@ final class AnswerChanges {
     if line.hasUnderscore {
       changed = nil
     } else if isLocation {
-      let own = request.connection.head.authorityRange.map(request.bytes) ?? []
-      changed = paths.location(value, prefix: prefix, servers: servers, own: own)
+      changed = paths.location(
+        value, prefix: prefix, servers: servers, own: Self.host(askedForBy: request))
     } else {
       changed = paths.cookie(value, prefix: prefix)
     }
     return [UInt8](copying: received.slice(line.name)) + ": ".utf8 + (changed ?? value)
       + "\r\n".utf8
+  }
+  /// The host as the service learns it: what a trusted proxy says, else the one received.
+  private static func host(askedForBy request: Request) -> [UInt8] {
+    let head = request.connection.head
+    if request.peer.isTrusted, let line = head.first(.xForwardedHost), !line.value.isEmpty {
+      return request.bytes(line.value)
+    }
+    return head.authorityRange.map(request.bytes) ?? []
   }
 }
