@@ -51,8 +51,8 @@ extension Forwarder {
 
     init(
       _ request: Request, _ upstream: UpstreamConnection, of server: Upstream.Server,
-      _ route: Route, _ forward: Route.Forward, sentNs: Int64, mayDecline: Bool, tokenKeptAtMs: Int64,
-      deadlineMs: Int64
+      _ route: Route, _ forward: Route.Forward, sentNs: Int64, mayDecline: Bool,
+      tokenKeptAtMs: Int64, deadlineMs: Int64
     ) {
       self.tokenKeptAtMs = tokenKeptAtMs
       self.mayDecline = mayDecline
