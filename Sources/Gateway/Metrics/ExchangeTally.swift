@@ -73,6 +73,9 @@ final class DurationTally: Sendable {
     5, 10, 25, 50, 75, 100, 250, 500, 750, 1_000, 2_500, 5_000, 7_500, 10_000,
   ]
 
+  /// Of callers' requests: finer where a warm one ends, for those who look at it.
+  static let requestBoundsMs: [Double] = [0.1, 0.25, 0.5, 1, 2.5] + boundsMs
+
   /// Of what takes microseconds where all is well.
   static let shortBoundsMs: [Double] = [
     0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000,
@@ -113,6 +116,35 @@ struct DurationNumbers {
   mutating func add(_ tally: DurationTally) {
     for index in buckets.indices { buckets[index] += tally.buckets[index].value }
     totalNs &+= tally.totalNs.value
+  }
+
+  /// The same in fewer buckets, whose bounds must be among these.
+  func merged(to bounds: [Double]) -> DurationNumbers {
+    var merged = DurationNumbers(bounds)
+    merged.totalNs = totalNs
+    for (index, count) in buckets.enumerated() {
+      let upper = index < boundsMs.count ? boundsMs[index] : .infinity
+      merged.buckets[bounds.firstIndex { upper <= $0 } ?? bounds.count] += count
+    }
+    return merged
+  }
+
+  mutating func add(_ other: DurationNumbers) {
+    for index in buckets.indices where index < other.buckets.count {
+      buckets[index] += other.buckets[index]
+    }
+    totalNs &+= other.totalNs
+  }
+
+  /// What came after `earlier`, of the same tallies. Where one of them has gone since, no less than
+  /// nothing.
+  func since(_ earlier: DurationNumbers) -> DurationNumbers {
+    var rest = self
+    for index in buckets.indices where index < earlier.buckets.count {
+      rest.buckets[index] -= min(buckets[index], earlier.buckets[index])
+    }
+    rest.totalNs = totalNs &- earlier.totalNs
+    return rest
   }
 
   /// The upper end of the bucket that `part` (0 to 1) of the durations reach; nil of none, and of

@@ -11,7 +11,8 @@ extension RequestNumbers {
         + "of a refusal.")
     for (route, numbers) in byRoute {
       for (kind, durations) in numbers.kinds.sorted(by: { $0.kind.order < $1.kind.order }) {
-        text.sample(durations, Self.labels(route) + kind.labels)
+        text.sample(
+          durations.merged(to: DurationTally.boundsMs), Self.labels(route) + kind.labels)
       }
     }
     text.begin(

@@ -58,7 +58,7 @@ final class RouteNumbers: Sendable {
   func durations(of kind: RequestKind, _ worker: Int) -> DurationTally {
     state.withLock { state in
       if let tally = state.kinds[kind]?[worker] { return tally }
-      let tally = DurationTally()
+      let tally = DurationTally(DurationTally.requestBoundsMs)
       state.kinds[kind, default: [:]][worker] = tally
       return tally
     }
@@ -76,14 +76,20 @@ final class RouteNumbers: Sendable {
   /// By kind: all workers' durations together.
   var kinds: [(kind: RequestKind, durations: DurationNumbers)] {
     let kinds = state.withLock { $0.kinds }
-    return kinds.map { kind, tallies in (kind, Self.sum(tallies.values)) }
+    return kinds.map { kind, tallies in
+      (kind, Self.sum(tallies.values, DurationTally.requestBoundsMs))
+    }
   }
 
   /// How long servers took to begin their answers.
-  var upstream: DurationNumbers { Self.sum(state.withLock { $0.upstream }.values) }
+  var upstream: DurationNumbers {
+    Self.sum(state.withLock { $0.upstream }.values, DurationTally.boundsMs)
+  }
 
-  private static func sum(_ tallies: some Sequence<DurationTally>) -> DurationNumbers {
-    var numbers = DurationNumbers()
+  private static func sum(
+    _ tallies: some Sequence<DurationTally>, _ boundsMs: [Double]
+  ) -> DurationNumbers {
+    var numbers = DurationNumbers(boundsMs)
     for tally in tallies { numbers.add(tally) }
     return numbers
   }

@@ -26,6 +26,8 @@ final class Engine {
   /// Of requests that no route has.
   private let unrouted: RouteTally
   private let authentications: DurationTally
+  private let index: Int
+  private var refusalsToNote = LastRefusals.Allowance()
   let connectionLimits: ServerConnection.Limits
   let idleTimeoutMs: Int64
   let bodyTimeoutMs: Int64
@@ -45,6 +47,7 @@ final class Engine {
   ) throws(CryptoFault) {
     let digester = try Digester()
     self.shared = shared
+    self.index = index
     self.loop = loop
     buffers = former?.buffers ?? BufferPool()
     let configuration = shared.configuration
@@ -60,8 +63,8 @@ final class Engine {
     var listeners: [String: Listener] = [:]
     for (index, name) in configuration.listenerDoors.enumerated() {
       listeners[name] = Listener(
-        index: index, name: configuration.listeners[index].name,
-        tls: shared.listenerContexts[index], handshakeTimeoutMs: limits.tlsHandshakeTimeoutMs)
+        configuration.listeners[index], index: index, tls: shared.listenerContexts[index],
+        handshakeTimeoutMs: limits.tlsHandshakeTimeoutMs)
     }
     self.listeners = listeners
 
@@ -71,13 +74,16 @@ final class Engine {
       callerHeaders: callerHeaders, digester: digester)
     let upstreams = builder.upstreams(after: former?.upstreams ?? [])
     clients = HTTPClients(resolver: shared.process.resolver, buffers: buffers, loop: loop)
-    keyKeeper = KeyKeeper(shared.tokens, clients: clients, digester: digester, loop: loop)
+    keyKeeper = KeyKeeper(
+      shared.tokens, clients: clients, files: shared.process.files, digester: digester, loop: loop)
     authenticator = Authenticator(
       shared.tokens, tokens: WorkerTokens(), digester: digester,
       claims: configuration.accessLog?.claims ?? [])
     let (resolver, buffers) = (shared.process.resolver, buffers)
-    sharedCache = shared.tokens.cache.map {
-      SharedCacheLink($0, resolver: resolver, buffers: buffers, loop: loop, workers: workers)
+    sharedCache = shared.tokens.cache.map { cache in
+      if let running = former?.sharedCache, running.isLink(to: cache) { return running }
+      return SharedCacheLink(
+        cache, resolver: resolver, buffers: buffers, loop: loop, workers: workers)
     }
     exchanges = TokenExchanges(
       shared.tokens, worker: worker, index: index, clients: clients, cache: sharedCache,
@@ -95,6 +101,9 @@ final class Engine {
     authentications = shared.process.requests.authentication(of: index)
   }
 
+  /// Those who ask servers how they are.
+  var checkers: [HealthChecker] { upstreams.flatMap(\.checkers) }
+
   /// The connections to all servers.
   var pools: [UpstreamPool] { upstreams.flatMap { $0.servers.map(\.pool) } }
 
@@ -102,8 +111,12 @@ final class Engine {
   func retire(for next: Engine) {
     keyKeeper.end()
     clients.close()
-    sharedCache?.end()
+    if sharedCache !== next.sharedCache { sharedCache?.end() }
     log?.retire()
+    let keptUpstreams = Set(next.upstreams.map(ObjectIdentifier.init))
+    for upstream in upstreams where !keptUpstreams.contains(ObjectIdentifier(upstream)) {
+      for checker in upstream.checkers { checker.end() }
+    }
     let kept = Set(next.pools.map(ObjectIdentifier.init))
     for pool in pools where !kept.contains(ObjectIdentifier(pool)) { pool.close() }
   }
@@ -117,13 +130,41 @@ final class Engine {
     (record.route?.tally ?? unrouted).count(
       kind, ns: endedNs - record.startedNs, upstreamNs: record.firstByteNs)
     if record.authNs > 0 { authentications.add(ns: record.authNs) }
+    if let reason = record.reason { remember(request, reason) }
+  }
+
+  /// Notes a refusal for those who ask why; of a flood of them not every one.
+  private func remember(_ request: Request, _ reason: Refusal.Reason) {
+    let nowMs = Clock.wallMs()
+    guard refusalsToNote.take(atMs: nowMs) else { return }
+    let record = request.record
+    let hasHead = request.connection.head.byteCount > 0
+    shared.process.refusals.note(
+      LastRefusals.Entry(
+        atMs: nowMs, status: record.status, reason: reason, route: record.route?.settings.name,
+        method: hasHead ? LastRefusals.cut(request.methodBytes) : [],
+        host: LastRefusals.cut(request.host), path: LastRefusals.cut(request.path.merged),
+        client: request.client, id: request.id,
+        exchangeError: record.exchangeError),
+      worker: index)
   }
 
   /// Who is at the other end of a connection, and whether it may speak for others.
-  func peer(_ address: SocketAddress) -> Peer {
-    let host = address.host
-    let isTrusted = !trusted.isEmpty && IPAddress(host).map(trusted.contains) ?? false
-    return Peer(address: Array(host.utf8), isTrusted: isTrusted)
+  func peer(_ source: ConnectionSource, at listener: Listener) -> Peer {
+    let host: String
+    let isTrusted: Bool
+    switch source.address {
+    case .socket(let address):
+      host = address.host
+      isTrusted = !trusted.isEmpty && IPAddress(host).map(trusted.contains) ?? false
+    case .told(let address):
+      host = address.description
+      isTrusted = trusted.contains(address)
+    case .local:
+      return Peer(
+        address: Peer.local, isTrusted: listener.isTrusted && !source.isUnnamed, isLocal: true)
+    }
+    return Peer(address: Array(host.utf8), isTrusted: isTrusted && !source.isUnnamed)
   }
 
   /// Gives the request its id and finds its client: what a trusted proxy says of them, else our own

@@ -14,32 +14,44 @@ struct EngineBuilder {
   let callerHeaders: [FieldNameKey]
   let digester: Digester
 
-  /// The upstreams, by their index in the configuration. Those of `former` that are the same go on.
+  /// The upstreams, by their index in the configuration. Those of `former` that are the same go
+  /// on.
   func upstreams(after former: [Upstream] = []) -> [Upstream] {
+    // Of an upstream that changed, the servers that stay have their connections.
+    let pools = Dictionary(
+      former.flatMap(\.servers).map { (ObjectIdentifier($0.shared), $0.pool) },
+      uniquingKeysWith: { first, _ in first })
     let former = Dictionary(uniqueKeysWithValues: former.map { (ObjectIdentifier($0.shared), $0) })
     return shared.upstreams.map { upstream in
       if let same = former[ObjectIdentifier(upstream)] { return same }
-      let settings = upstream.settings
-      let servers = settings.servers.enumerated().map { serverNumber, server in
-        let origin = Origin(
-          host: server.origin.host, port: server.origin.port,
-          isEncrypted: server.origin.isSecure, serverName: settings.tls.serverName?.text)
-        var name: [UInt8] = []
-        JSONWriter.appendString(server.origin.authority, to: &name)
-        return Upstream.Server(
-          pool: UpstreamPool(
-            origin,
-            settings: UpstreamPool.Settings(
-              connectTimeoutMs: settings.connectTimeoutMs,
-              idleTimeoutMs: settings.idleTimeoutMs,
-              idleMax: share(of: settings.idleConnectionsMax),
-              resolveEveryMs: settings.resolveEveryMs,
-              headBytesMax: Limits.answerHeadBytesMax),
-            tls: upstream.context, resolver: shared.process.resolver, buffers: buffers,
-            count: upstream.counts[serverNumber], loop: loop),
-          authority: Array(server.origin.authority.utf8), nameJSON: name)
+      let servers = upstream.servers.enumerated().map { number, server in
+        Upstream.Server(
+          server, index: number, pool: pools[ObjectIdentifier(server)] ?? pool(of: server),
+          worker: index)
       }
-      return Upstream(upstream, servers: servers, first: index)
+      return Upstream(upstream, servers: servers, checkers: checkers(of: upstream))
+    }
+  }
+
+  private func pool(of server: SharedServer) -> UpstreamPool {
+    let connections = server.connections
+    return UpstreamPool(
+      server.origin,
+      settings: UpstreamPool.Settings(
+        connectTimeoutMs: connections.connectTimeoutMs, idleTimeoutMs: connections.idleTimeoutMs,
+        idleMax: share(of: connections.idleMax), resolveEveryMs: connections.resolveEveryMs,
+        headBytesMax: Limits.answerHeadBytesMax),
+      tls: server.context, resolver: shared.process.resolver, buffers: buffers,
+      count: server.count, loop: loop)
+  }
+
+  /// The servers are dealt out to the workers.
+  private func checkers(of upstream: SharedUpstream) -> [HealthChecker] {
+    guard let settings = upstream.settings.healthCheck else { return [] }
+    return upstream.servers.indices.filter { $0 % workers == index }.map { number in
+      HealthChecker(
+        upstream, server: number, settings: settings, resolver: shared.process.resolver,
+        buffers: buffers, loop: loop)
     }
   }
 

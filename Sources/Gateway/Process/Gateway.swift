@@ -1,5 +1,4 @@
 import Crypto
-import Glibc
 import OAuth
 package import Reactor
 import Synchronization
@@ -24,8 +23,7 @@ package final class Gateway: Sendable {
   /// What a reload replaces.
   private struct Running {
     var shared: SharedState
-    /// Where each door is.
-    var addresses: [Door: SocketAddress]
+    var doors: [Door: OpenDoor]
   }
 
   /// Starts a gateway: loads its certificates, binds its addresses, and only when all of that
@@ -63,9 +61,11 @@ package final class Gateway: Sendable {
     _ prepared: Prepared, _ process: ProcessState, workerCount: Int
   ) throws(SystemError) {
     self.process = process
-    let doors = try Doors(prepared.configuration, copies: workerCount, keeping: [:])
-    let shared = prepared.shared(process, log: try prepared.log(after: nil), after: nil)
-    running = Mutex(Running(shared: shared, addresses: doors.addresses))
+    let log = try prepared.log(after: nil)
+    let doors = try Doors(prepared.configuration, workers: workerCount, keeping: [:])
+    let shared = prepared.shared(process, log: log, after: nil)
+    running = Mutex(Running(shared: shared, doors: doors.all))
+    for line in doors.oddities { process.report(line) }
 
     var workers: [Worker] = []
     var threads: [WorkerThread.Handle] = []
@@ -84,17 +84,24 @@ package final class Gateway: Sendable {
 
   // What runs.
 
-  /// Where its listeners listen, in the configuration's order, with the ports chosen by the system.
-  package var addresses: [SocketAddress] {
+  /// Where its listeners listen that have a port, in the configuration's order, with the ports
+  /// chosen by the system.
+  package var addresses: [SocketAddress] { listening.compactMap(\.networkAddress) }
+
+  /// Where its listeners listen, for people, in the configuration's order.
+  package var places: [String] { listening.map(\.description) }
+
+  private var listening: [OpenDoor] {
     running.withLock { running in
-      running.shared.configuration.listenerDoors.compactMap { running.addresses[.listener($0)] }
+      running.shared.configuration.listenerDoors.compactMap { running.doors[.listener($0)] }
     }
   }
 
   /// Where its admin address is.
   package var adminAddress: SocketAddress? {
     running.withLock { running in
-      running.addresses.first { if case .admin = $0.key { true } else { false } }?.value
+      running.doors.first { if case .admin = $0.key { true } else { false } }?
+        .value.networkAddress
     }
   }
 
@@ -122,12 +129,14 @@ package final class Gateway: Sendable {
     let shared: SharedState
     do throws(SystemError) {
       let log = try prepared.log(after: former.shared.log)
-      doors = try Doors(configuration, copies: workers.count, keeping: former.addresses)
+      doors = try Doors(configuration, workers: workers.count, keeping: former.doors)
       shared = prepared.shared(process, log: log, after: former.shared)
     } catch {
       throw .system("\(error)")
     }
-    running.withLock { $0 = Running(shared: shared, addresses: doors.addresses) }
+    running.withLock { $0 = Running(shared: shared, doors: doors.all) }
+    // Ours first: a socket listens until its last descriptor is closed, which is a worker's.
+    for door in doors.closed { former.doors[door]?.close() }
     let adopted = Semaphore()
     for (index, worker) in workers.enumerated() {
       let plan = WorkerPlan(
@@ -153,11 +162,19 @@ package final class Gateway: Sendable {
   /// Stops accepting, ends idle connections and lets requests finish.
   package func drain() {
     process.beginDraining()
+    closeDoors()
     for worker in workers {
       worker.loop.spawn {
         await worker.drain { [self] in noteDrained(worker) }
       }
     }
+  }
+
+  /// Closes the listeners as far as they are not a worker's, which takes first what waits there.
+  /// Who looks after the process is answered to the end.
+  private func closeDoors() {
+    let doors = running.withLock { $0.doors }
+    for (door, open) in doors { if case .listener = door { open.close() } }
   }
 
   private func noteDrained(_ worker: Worker) {
@@ -171,6 +188,7 @@ package final class Gateway: Sendable {
 
   /// Ends all threads; requests that are under way are cut.
   package func stop() {
+    closeDoors()
     let finished = Semaphore()
     for worker in workers {
       worker.loop.spawn {
@@ -231,104 +249,5 @@ struct Prepared {
   private var digest: String {
     guard let digester = try? Digester() else { return "" }
     return String(digester.digest(configuration.digestInput).description.prefix(16))
-  }
-}
-
-/// A configuration's doors: those that are open already, those that were bound for it, and those
-/// that it no longer has.
-struct Doors {
-  private(set) var addresses: [Door: SocketAddress] = [:]
-  private(set) var closed: [Door] = []
-  private var bound: [Door: [ListeningSocket.Bound]] = [:]
-
-  /// Binds what is not open yet.
-  ///
-  /// - Parameters:
-  ///   - copies: sockets of a listener, one for each worker.
-  ///   - open: what is open.
-  init(
-    _ configuration: Configuration, copies: Int, keeping open: [Door: SocketAddress]
-  ) throws(SystemError) {
-    do throws(SystemError) {
-      try bindAll(configuration, copies: copies, open)
-    } catch {
-      discard()
-      throw error
-    }
-    closed = open.keys.filter { addresses[$0] == nil }
-  }
-
-  /// Closes what was bound and is not wanted after all.
-  func discard() {
-    for socket in bound.values.joined() { socket.discard() }
-  }
-
-  private mutating func bindAll(
-    _ configuration: Configuration, copies: Int, _ open: [Door: SocketAddress]
-  ) throws(SystemError) {
-    let names = configuration.listenerDoors
-    for (index, listener) in configuration.listeners.enumerated() {
-      try add(.listener(names[index]), listener.address, copies: copies, open)
-    }
-    if let admin = configuration.admin {
-      try add(.admin("\(admin.address)"), admin.address, copies: 1, open)
-      if let probes = admin.probes { try add(.probes("\(probes)"), probes, copies: 1, open) }
-    }
-  }
-
-  /// A worker's sockets of the new doors; the admin address is the first worker's.
-  func opened(at worker: Int) -> [Door: ListeningSocket.Bound] {
-    bound.compactMapValues { $0.indices.contains(worker) ? $0[worker] : nil }
-  }
-
-  private mutating func add(
-    _ door: Door, _ address: ListenAddress, copies: Int, _ open: [Door: SocketAddress]
-  ) throws(SystemError) {
-    if let address = open[door] {
-      addresses[door] = address
-      return
-    }
-    let sockets = try Self.bind(address, copies: copies)
-    bound[door] = sockets
-    addresses[door] = sockets[0].address
-  }
-
-  /// Binds an address as often as there are workers; the first time without sharing, so that an
-  /// address in use is noticed.
-  private static func bind(
-    _ address: ListenAddress, copies: Int
-  ) throws(SystemError) -> [ListeningSocket.Bound] {
-    var last: SystemError?
-    for wanted in try resolved(address) {
-      do throws(SystemError) {
-        // A port that the system chooses is nobody else's.
-        let first: ListeningSocket.Bound
-        if wanted.port == 0 {
-          first = try ListeningSocket.bind(at: wanted)
-        } else {
-          first = try ListeningSocket.bind(at: try ListeningSocket.probe(wanted))
-        }
-        return [first]
-          + (try (1..<max(1, copies)).map { _ throws(SystemError) in
-            try ListeningSocket.bind(at: first.address)
-          })
-      } catch {
-        last = error
-      }
-    }
-    throw last ?? SystemError.timedOut("resolve \(address)")
-  }
-
-  private static func resolved(
-    _ address: ListenAddress
-  ) throws(SystemError) -> [SocketAddress] {
-    if let literal = SocketAddress(literal: address.host.text, port: address.port) {
-      return [literal]
-    }
-    do throws(Resolver.Failure) {
-      return try Resolver.resolve(address.host.text, port: address.port)
-    } catch {
-      throw SystemError(call: "resolve \(address.host.text): \(error.text)", code: EADDRNOTAVAIL)
-    }
   }
 }

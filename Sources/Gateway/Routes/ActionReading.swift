@@ -39,7 +39,7 @@ final class URLUpstreams {
   func index(of origin: HTTPOrigin, at place: ConfigPlace) -> Int {
     if let index = indexes[origin] { return index }
     let index = firstIndex + upstreams.count
-    let server = UpstreamSettings.Server(origin: origin, place: place)
+    let server = UpstreamSettings.Server(target: .web(origin), weight: 1, place: place)
     upstreams.append(.standard(name: origin.description, servers: [server], place: place))
     indexes[origin] = index
     return index
@@ -61,7 +61,8 @@ extension ForwardSettings {
     let answerHeaders = object.section("responseHeaders", "fields of the answer") {
       FieldChanges.read(&$0, .answer, templates)
     }
-    object.later("upgrade", default: .array([]), "protocols that take over a connection")
+    let upgrades = object.optional(
+      "upgrade", .list(.upgrade), default: [], "protocols that may take over the connection")
     let timeoutMs = object.optional(
       "timeout", .duration(0...Milliseconds.day), default: 30 * Milliseconds.second,
       "until the answer's head; \"0s\": none")
@@ -77,14 +78,14 @@ extension ForwardSettings {
       upstream: upstream, path: path ?? .none, headers: headers ?? .none,
       answerHeaders: answerHeaders ?? .none, host: host,
       timeoutMs: timeoutMs == 0 ? nil : timeoutMs,
-      idleTimeoutMs: idleTimeoutMs, retries: retries, via: via)
+      idleTimeoutMs: idleTimeoutMs, retries: retries, via: via, upgrades: upgrades)
   }
 }
 
 extension Kind where Value == Int {
   /// What `forward.to` names, as an index among all upstreams.
   fileprivate static func forwardTarget(_ context: RouteContext) -> Kind {
-    Kind { setting in
+    Kind(.string) { setting in
       guard let text = Kind<UTF8Text>.text.read(setting) else { return nil }
       guard text.string.contains("://") else {
         if let index = context.upstreams.index(of: text) { return index }
@@ -102,7 +103,7 @@ extension Kind where Value == Int {
 
 extension Kind where Value == ForwardSettings.HostPolicy {
   fileprivate static var hostPolicy: Kind {
-    Kind { setting in
+    Kind(.string) { setting in
       guard let text = Kind<UTF8Text>.text.read(setting) else { return nil }
       if text == "upstream" { return .upstream }
       if text == "preserve" { return .preserve }
@@ -127,7 +128,7 @@ extension FixedResponse {
   fileprivate static func read(_ object: inout ObjectReader) -> FixedResponse? {
     let status = object.optional("status", .integer(200...599), default: 200, "of the answer")
     let headers = object.optional(
-      "headers", .entries(header), default: [], "of the answer")
+      "headers", .entries(of: .string, header), default: [], "of the answer")
     let body = object.optional("body", .anyText, default: "", "of the answer")
     // RFC 9110 §15.3.5, §15.3.6 and §15.4.5: none of these has content.
     if [204, 205, 304].contains(status), !body.isEmpty {

@@ -22,7 +22,11 @@ package enum CORSSettings: Sendable {
 
 extension Kind where Value == CORSSettings {
   static var cors: Kind {
-    Kind { setting in
+    Kind(
+      .oneOf([
+        .words(["upstream"]), .read { _ = ObjectReader.read($0) { CORSSettings.Own.read(&$0) } },
+      ])
+    ) { setting in
       if setting.node.members == nil {
         if setting.node.string == "upstream" { return .upstream }
         return setting.refused(
@@ -72,7 +76,7 @@ extension CORSSettings.Own {
 extension Kind where Value == UTF8Text {
   /// A method or a field's name, or `*`.
   fileprivate static var corsName: Kind {
-    Kind { setting in
+    Kind(.string) { setting in
       guard let text = Kind.text.read(setting) else { return nil }
       return FieldText.isToken(text) ? text : setting.refused("not a name")
     }
@@ -80,7 +84,7 @@ extension Kind where Value == UTF8Text {
 
   /// An origin as browsers write it, or `*`.
   fileprivate static var webOrigin: Kind {
-    Kind { setting in
+    Kind(.string) { setting in
       guard let text = Kind.text.read(setting) else { return nil }
       if text == "*" { return text }
       if text == "null" {

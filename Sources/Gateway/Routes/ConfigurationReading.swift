@@ -10,6 +10,7 @@ extension Configuration {
     _ = object.optional("$schema", .anyText, "ignored")
     // `Includes` has read it: what the files hold is here already.
     _ = object.find("include")
+    object.describe("include", .list(.string, atLeastOne: false), "more files, also by * and ?")
     let workers = object.optional("workers", .workers, default: .automatic, "threads")
     let listeners = object.required(
       "listeners", .list(.listener, atLeastOne: true), "where callers connect")
@@ -37,6 +38,10 @@ extension Configuration {
       listeners: Names("listener", listenerNames(object.find("listeners"))),
       issuers: issuerNames, exchanges: exchangeNames, upstreams: upstreamNames,
       urlUpstreams: urlUpstreams, limits: limits, defaults: defaults)
+    object.describe(
+      "defaults",
+      .partial(.read { _ = ReadRoute.read($0, context) }, without: ["match", "name"]),
+      "a route without its match, merged under each route")
     let routes = object.required(
       "routes", .routes(context), "which requests go where")
     let accessLog = Switchable.read("accessLog", "a line a request", in: &object) {
@@ -51,9 +56,13 @@ extension Configuration {
 
     refuseSameIssuer(object.find("issuers"))
     refuseSameAddress(listeners ?? [], admin?.settings, object.find("listeners"), setting.reading)
+    refuseProxyHeadersOfNobody(
+      listeners ?? [], trustedProxies, object.find("listeners"))
     refuseUndiscoverable(exchanges, issuers, object.find("exchanges"))
     RouteConflicts.report(routes ?? [], setting.reading)
     RouteConflicts.reportSameNames(object.find("routes"))
+    UpstreamSettings.refuseHashOfNobody(
+      upstreams, routes?.map(\.settings) ?? [], object.find("routes"))
     guard let listeners, let accessLog, let admin, let routes,
       let issuers = complete(issuers), let exchanges = complete(exchanges),
       let upstreams = complete(upstreams), let routes = complete(routes.map(\.settings))
@@ -92,8 +101,8 @@ extension Configuration {
     _ reading: Reading
   ) {
     var seen: [String: String] = [:]
-    func refuseTwice(_ address: ListenAddress) {
-      guard address.port != 0 else { return }
+    func refuseTwice(_ address: ListenerAddress) {
+      if case .network(let address) = address, address.port == 0 { return }
       if let other = seen[address.description] {
         reading.refuse(address.place, "the same address as \(other)", suggestion: nil)
       } else {
@@ -102,8 +111,8 @@ extension Configuration {
     }
     for listener in listeners { refuseTwice(listener.address) }
     if let admin {
-      refuseTwice(admin.address)
-      if let probes = admin.probes { refuseTwice(probes) }
+      refuseTwice(.network(admin.address))
+      if let probes = admin.probes { refuseTwice(.network(probes)) }
     }
     var names: Set<UTF8Text> = []
     for (index, node) in (setting?.node.elements ?? []).enumerated() {
@@ -113,6 +122,23 @@ extension Configuration {
       if !names.insert(name).inserted {
         setting.element(index, node).member(member).refuse("two listeners with this name")
       }
+    }
+  }
+
+  /// A listener that takes connections of trusted proxies only, where none is trusted.
+  private static func refuseProxyHeadersOfNobody(
+    _ listeners: [ListenerSettings], _ trustedProxies: [AddressRange], _ setting: Setting?
+  ) {
+    guard trustedProxies.isEmpty, let setting else { return }
+    for (index, node) in (setting.node.elements ?? []).enumerated()
+    where listeners.indices.contains(index) && listeners[index].takesProxyHeader {
+      if case .unix = listeners[index].address { continue }
+      let entry = setting.element(index, node)
+      guard let member = node.members?.first(where: { $0.name == "proxyProtocol" }) else {
+        continue
+      }
+      entry.name(of: member).refuse(
+        "only proxies of \"trustedProxies\" may send it, and there are none")
     }
   }
 
@@ -136,7 +162,7 @@ extension Configuration {
 extension Kind where Value == [ReadRoute] {
   /// All routes, those with mistakes as far as they could be read.
   fileprivate static func routes(_ context: RouteContext) -> Kind {
-    Kind { setting in
+    Kind(.array(.read { _ = ReadRoute.read($0, context) })) { setting in
       guard let nodes = setting.node.elements else {
         return setting.refused("expected a list, found \(setting.found)")
       }

@@ -39,7 +39,7 @@ extension FieldChanges {
     var seen: Set<UInt32> = []
     let set = object.optional(
       "set",
-      .entries { name, value -> (name: UTF8Text, value: Template)? in
+      .entries(of: .string) { name, value -> (name: UTF8Text, value: Template)? in
         let field = FieldChanges.field(name, direction)
         let template = FieldChanges.value(value, context)
         guard let field, let template else { return nil }
@@ -49,7 +49,8 @@ extension FieldChanges {
         return (field, template)
       }, default: [], "fields and their values")
     let removed = object.optional(
-      "remove", .list(Kind { FieldChanges.field($0, direction) }), default: [], "fields' names")
+      "remove", .list(Kind(.string) { FieldChanges.field($0, direction) }), default: [],
+      "fields' names")
     return FieldChanges(assigned: set, removed: removed)
   }
 

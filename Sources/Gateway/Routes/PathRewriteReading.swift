@@ -29,7 +29,7 @@ extension PathRewrite {
 
 extension Kind where Value == [PathPattern.Segment] {
   fileprivate static func pathPrefix(mayHaveParameters: Bool) -> Kind {
-    Kind { setting in
+    Kind(.string) { setting in
       if setting.node.string?.isEmpty == true { return [] }
       guard let pattern = Kind<PathPattern>.path.read(setting) else { return nil }
       for segment in pattern.segments {

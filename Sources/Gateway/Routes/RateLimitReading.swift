@@ -28,8 +28,8 @@ package struct RateLimitSettings: Hashable, Sendable {
 extension Kind where Value == [RateLimitSettings] {
   /// A route's `rateLimit`: one, or a list.
   static func rateLimits(_ context: TemplateContext) -> Kind {
-    Kind { setting in
-      let one = Kind<RateLimitSettings>.object { RateLimitSettings.read(&$0, context) }
+    let one = Kind<RateLimitSettings>.object { RateLimitSettings.read(&$0, context) }
+    return Kind(.list(one.schema, atLeastOne: false)) { setting in
       guard let nodes = setting.node.elements else { return one.read(setting).map { [$0] } }
       return complete(nodes.indices.map { one.read(setting.element($0, nodes[$0])) })
     }
@@ -66,7 +66,7 @@ extension RateLimitSettings {
 
 extension Kind where Value == RateLimitSettings.Key {
   fileprivate static func limitKey(_ context: TemplateContext) -> Kind {
-    Kind { setting in
+    Kind(.string) { setting in
       guard let text = Kind<UTF8Text>.text.read(setting) else { return nil }
       if text == "ip" { return .address }
       if text == "route" { return .route }

@@ -15,7 +15,7 @@ extension RedirectSettings {
       "to", .redirectTarget(context), "such as \"https://www.example.com/*\"")
     let status = object.optional(
       "status",
-      Kind { setting in
+      Kind(.integer(301...308), written: { "\($0)" }) { setting in
         guard let status = Kind<Int>.integer(300...399).read(setting) else { return nil }
         guard [301, 302, 303, 307, 308].contains(status) else {
           return setting.refused("expected 301, 302, 303, 307 or 308")
@@ -35,7 +35,7 @@ struct RedirectTarget {
 extension Kind where Value == RedirectTarget {
   /// A URL or a path, with templates; a `*` at its end stands for the route's.
   fileprivate static func redirectTarget(_ context: TemplateContext) -> Kind {
-    Kind { setting in
+    Kind(.string) { setting in
       guard let text = Kind<UTF8Text>.text.read(setting) else { return nil }
       let keepsRest = text.bytes.last == UInt8(ascii: "*")
       let bytes = keepsRest ? Array(text.bytes.dropLast()) : text.bytes

@@ -92,6 +92,7 @@ extension RouteAccess {
     let authentication = object.section("authenticate", "whose tokens are taken") {
       Authentication.read(&$0, context)
     }
+    object.describe("authenticate", orElse: .words(["none"]))
     let admission = object.section("admit", "who gets through", Admission.read)
     if !hasExchange, !object.has("respond"), !object.has("redirect") {
       object.refuseMissing(
@@ -117,7 +118,8 @@ extension RouteAccess.Authentication {
     let scopes = object.optional("scope", .list(.scope), default: [], "all of them")
     let anyScopes = object.optional("anyScope", .list(.scope), default: [], "one of them")
     let claims = object.optional(
-      "claims", .entries(ClaimRule.read), default: [], "claims and the values that they may have")
+      "claims", .entries(of: .list(.any, atLeastOne: true), ClaimRule.read), default: [],
+      "claims and the values that they may have")
     let places = object.optional(
       "from", .tokenPlaces, default: [.header], "header, cookie:NAME or query:NAME")
     let realm = object.optional("realm", .realm, "in the challenge; null: the host")
@@ -146,7 +148,7 @@ extension RouteAccess.Admission {
 extension Kind where Value == UTF8Text {
   /// One scope (RFC 6749 §3.3).
   static var scope: Kind {
-    Kind { setting in
+    Kind(.string) { setting in
       guard let text = Kind.text.read(setting) else { return nil }
       guard !text.bytes.contains(0x20) else {
         return setting.refused("a scope has no space; several are a list")
@@ -158,7 +160,7 @@ extension Kind where Value == UTF8Text {
 
   /// What can stand in quotes in a challenge (RFC 9110 §5.6.4).
   fileprivate static var realm: Kind {
-    Kind { setting in
+    Kind(.string) { setting in
       guard let text = Kind.text.read(setting) else { return nil }
       let isPlain = text.bytes.allSatisfy { 0x20...0x7E ~= $0 && $0 != 0x22 && $0 != 0x5C }
       return isPlain ? text : setting.refused("a realm is of visible ASCII without \\ and \"")

@@ -118,6 +118,8 @@ package struct ForwardSettings: Sendable {
   package let idleTimeoutMs: Int64
   package let retries: Int
   package let via: Bool
+  /// Protocols that may take over the connection, in lower case.
+  package let upgrades: [UTF8Text]
 
   /// What the `Host` field says to the service.
   package enum HostPolicy: Hashable, Sendable {

@@ -13,6 +13,10 @@ final class Reading {
   var defaults: Range<Int>?
   /// How many routes stand before each file's first.
   private var firstRoutes: [String: Int] = [:]
+  /// Nothing is read: what would be asked for is noted, for the schema.
+  var isDescribing = false
+  /// The object described last.
+  var described: ObjectSchema?
   /// Values already complained about: whatever else is wrong with them is a consequence.
   private var refused: Set<ConfigPlace> = []
 
@@ -138,6 +142,12 @@ struct Setting {
   func name(of member: JSONMember) -> Setting {
     let node = JSONNode(value: .string(member.name), range: member.nameRange)
     return at(node, key: Self.key(place.key, member.name))
+  }
+
+  /// A name that nobody has given, for a schema.
+  var nameless: Setting {
+    Setting(
+      node: JSONNode(value: .string(""), range: node.range), place: place, reading: reading)
   }
 
   private func at(_ node: JSONNode, key: String) -> Setting {

@@ -81,8 +81,11 @@ enum AnswerWriter {
   }
 
   /// Puts an interim answer (1xx) into the caller's buffer.
+  ///
+  /// - Parameter upgrade: of a 101: the protocol that it switches to.
   static func writeInterim(
-    of upstream: UpstreamConnection, to connection: ServerConnection, changes: AnswerChanges?
+    of upstream: UpstreamConnection, to connection: ServerConnection, changes: AnswerChanges?,
+    upgrade: [UInt8] = []
   ) {
     let head = upstream.head
     let received = upstream.received
@@ -100,6 +103,7 @@ enum AnswerWriter {
       out.append(received.slice(line.value))
       out.append("\r\n")
     }
+    if !upgrade.isEmpty { RequestWriter.writeUpgrade(to: upgrade, out) }
     out.append("\r\n")
   }
 

@@ -115,8 +115,9 @@ final class RateLimiter {
 
   /// Who has one IPv6 address has 2^64 of them.
   private static func append(addressOf request: Request, to bytes: inout [UInt8]) {
-    guard let address = IPAddress(request.client.span) else {
-      bytes += request.client
+    let client = request.client
+    guard let address = IPAddress(client.span) else {
+      bytes += client
       return
     }
     bytes.append(address.isV6 ? 6 : 4)

@@ -66,6 +66,7 @@ enum RequestWriter {
     copyFields(of: request, forward, from: received, to: out)
     if !setLines.isEmpty { out.append(setLines) }
     writeFraming(of: head, to: out)
+    if let upgrade = request.upgrade { writeUpgrade(to: upgrade, out) }
     writeMaxForwards(of: head, from: received, to: out)
     writeForwarding(of: request, forward, from: received, to: out)
     if strippedCount > 0 {
@@ -123,6 +124,12 @@ enum RequestWriter {
     if head.expectsContinue { out.append("Expect: 100-continue\r\n") }
   }
 
+  static func writeUpgrade(to name: [UInt8], _ out: Buffer) {
+    out.append("Connection: upgrade\r\nUpgrade: ")
+    out.append(name)
+    out.append("\r\n")
+  }
+
   /// RFC 9110 §7.6.2: one less than received.
   private static func writeMaxForwards(
     of head: RequestHead, from received: Buffer, to out: Buffer
@@ -140,15 +147,21 @@ enum RequestWriter {
   ) {
     let head = request.connection.head
     out.append("X-Forwarded-For: ")
+    var isFirst = true
     if request.peer.isTrusted {
       // A trusted proxy's list, then the proxy itself.
       for line in head.fields
       where line.known == .xForwardedFor && !line.hasUnderscore && !line.value.isEmpty {
+        if !isFirst { out.append(", ") }
         out.append(received.slice(line.value))
-        out.append(", ")
+        isFirst = false
       }
     }
-    out.append(request.peer.address)
+    // Who came by a unix socket has no address to be added.
+    if isFirst || !request.peer.isLocal {
+      if !isFirst { out.append(", ") }
+      out.append(request.peer.address)
+    }
     out.append("\r\nX-Forwarded-Proto: ")
     if request.peer.isTrusted, let line = head.first(.xForwardedProto),
       isScheme(received.slice(line.value))

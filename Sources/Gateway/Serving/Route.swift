@@ -103,6 +103,8 @@ final class Route {
     let idleTimeoutMs: Int64
     let retries: Int
     let via: Bool
+    /// Protocols that may take over the connection, in lower case.
+    let upgrades: [[UInt8]]
     /// The token places of the whole file, less which requests go on.
     let places: TokenPlaces?
     /// Whether a token stays in the place in which the caller sent it.
@@ -138,6 +140,7 @@ final class Route {
       idleTimeoutMs = settings.idleTimeoutMs
       retries = settings.retries
       via = settings.via
+      upgrades = settings.upgrades.map(\.bytes)
     }
   }
 
@@ -193,60 +196,5 @@ final class Route {
   /// tried first.
   var precedence: (Int, Int, Int) {
     (listeners == nil ? 0 : 1, methods == nil ? 0 : 1, headers.count)
-  }
-}
-
-/// A group of equal servers, as one worker uses it.
-final class Upstream {
-  struct Server {
-    let pool: UpstreamPool
-    /// What `Host` says to it.
-    let authority: [UInt8]
-    /// For the access log, as JSON text with its quotes.
-    let nameJSON: [UInt8]
-  }
-
-  let shared: SharedUpstream
-  let servers: [Server]
-  /// How many resends are left: a fifth of the requests sent, so that a failing server is not
-  /// asked much more than a healthy one, and a few a second where there is little traffic.
-  private var retryBudget: Double = Upstream.retryFloor
-  private var floorAtMs = Int64.min
-  private var next: Int
-
-  private static let retryFloor = 10.0
-  private static let retryCeiling = 100.0
-
-  /// - Parameter first: where to begin the round: different for each worker.
-  init(_ shared: SharedUpstream, servers: [Server], first: Int) {
-    self.shared = shared
-    self.servers = servers
-    next = servers.isEmpty ? 0 : first % servers.count
-  }
-
-  /// The server whose turn it is, other than those tried.
-  func pick(except tried: UInt64) -> Int? {
-    for _ in servers.indices {
-      let index = next
-      next = next + 1 == servers.count ? 0 : next + 1
-      if index >= 64 || tried & (1 << UInt64(index)) == 0 { return index }
-    }
-    return nil
-  }
-
-  /// Counts a request, which earns a fifth of a resend.
-  func noteRequest() {
-    if retryBudget < Self.retryCeiling { retryBudget += 0.2 }
-  }
-
-  /// Takes a resend out of the budget.
-  func mayRetry(nowMs: Int64) -> Bool {
-    if nowMs >= floorAtMs {
-      retryBudget = max(retryBudget, Self.retryFloor)
-      floorAtMs = nowMs + 1_000
-    }
-    guard retryBudget >= 1 else { return false }
-    retryBudget -= 1
-    return true
   }
 }

@@ -149,6 +149,7 @@ extension Engine {
       throw Refusal(.bodyTooLarge)
     }
     request.connection.content.limit(toBytes: route.bodyBytesMax)
+    if head.upgradeRequested { Upgrades.note(on: request, at: route) }
   }
 
   private func respond(_ answer: FixedResponse, to request: Request) async {
