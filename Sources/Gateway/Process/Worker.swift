@@ -43,7 +43,8 @@ actor Worker {
     let connection: ServerConnection
     let listener: String
     let source: ConnectionSource
-    /// Whose listener it came by is no more: it is served to its end by what it came for.
+    /// Whose listener it came by is no more, or takes nobody that way: it is served to its end by
+    /// what it came for.
     var engine: Engine?
     /// Since when it idles; nil while it is served.
     var idleSinceMs: Int64?
@@ -88,6 +89,10 @@ actor Worker {
     let keptCheckers = Set(former?.checkers.map(ObjectIdentifier.init) ?? [])
     former?.retire(for: engine)
     for door in plan.closed { close(door, former) }
+    for (name, listener) in former?.listeners ?? [:] {
+      // Who came in as nobody does any more is not let stay by staying connected.
+      if let next = engine.listeners[name], !next.admitsAlike(listener) { turnOut(name, former) }
+    }
     for (door, sockets) in plan.opened {
       for bound in sockets { loop.spawn { await self.accept(at: bound, door) } }
     }
@@ -119,7 +124,11 @@ actor Worker {
       entrance.isClosed = true
       entrance.waiter.signal()
     }
-    guard case .listener(let name) = door else { return }
+    if case .listener(let name) = door { turnOut(name, former) }
+  }
+
+  /// Ends a listener's connections, each with the request that is under way.
+  private func turnOut(_ name: String, _ former: Engine?) {
     for (serial, guest) in guests where guest.listener == name && guest.engine == nil {
       guests[serial]?.engine = former
       guest.connection.drain()
@@ -289,8 +298,10 @@ actor Worker {
       stream, waiter: waiter, buffers: engine.buffers, limits: engine.connectionLimits)
     var guest = Guest(connection: connection, listener: name, source: source)
     if isDraining { drain(connection) }
-    if entrances[.listener(name)] == nil {
-      // The listener was taken away during the handshake.
+    if entrances[.listener(name)] == nil
+      || self.engine?.listeners[name]?.admitsAlike(listener) == false
+    {
+      // The listener was taken away during the handshake, or asks for something else now.
       guest.engine = engine
       connection.drain()
     }
