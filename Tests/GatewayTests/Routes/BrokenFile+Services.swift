@@ -107,7 +107,7 @@ extension BrokenFile {
       routes.json:7:5: routes[0].exchange: missing; an "audience" for the service, "strip" or "passthrough"
           7 |     {}
             |     ^
-      routes.json:7:5: routes[0].forward: missing; where requests go on to, or "respond"
+      routes.json:7:5: routes[0].forward: missing; where requests go on to, or "respond" or "redirect"
           7 |     {}
             |     ^
       """#),
