@@ -58,6 +58,9 @@ package final class ListeningSocket {
 
     /// Closes one that nobody takes over.
     package func discard() { _ = FileDescriptor(adopting: raw) }
+
+    /// Its number, for a process that inherits it.
+    package var number: CInt { raw }
   }
 
   /// Takes over a bound socket.
@@ -81,6 +84,19 @@ package final class ListeningSocket {
     _ = try SystemError.check("listen \(address)") { listen(raw, Self.backlog) }
     let copy = try SystemError.check("dup") { clinux_duplicate(raw) }
     return Bound(raw: copy, address: boundAddress(of: raw) ?? address)
+  }
+
+  /// Takes over a socket that this process inherited.
+  ///
+  /// - Throws: `EBADF` or `ENOTSOCK` where there is none of that number that listens.
+  package static func inherited(_ raw: CInt) throws(SystemError) -> Bound {
+    guard raw > 2, clinux_close_on_exec(raw) == 0 else {
+      throw SystemError(call: "descriptor \(raw)", code: EBADF)
+    }
+    guard clinux_is_listening(raw) != 0, let address = boundAddress(of: raw) else {
+      throw SystemError(call: "descriptor \(raw)", code: ENOTSOCK)
+    }
+    return Bound(raw: raw, address: address)
   }
 
   /// Finds out whether `address` is free and may be bound, by binding it without sharing: with

@@ -24,19 +24,21 @@ package final class Gateway: Sendable {
   /// What a reload replaces.
   private struct Running {
     var shared: SharedState
-    /// Where each door is.
-    var addresses: [Door: SocketAddress]
+    /// The sockets of each door; the workers own them while it is open.
+    var sockets: [Door: [ListeningSocket.Bound]]
   }
 
   /// Starts a gateway: loads its certificates, binds its addresses, and only when all of that
   /// worked starts its threads.
   ///
   /// - Parameters:
+  ///   - inheritance: what a process that runs hands over; the doors stay closed then until `open`.
   ///   - report: takes a line for the operator; from any thread.
   package static func start(
-    _ configuration: Configuration, report: @escaping @Sendable (String) -> Void
+    _ configuration: Configuration, inheriting inheritance: Inheritance? = nil,
+    report: @escaping @Sendable (String) -> Void
   ) throws(StartFailure) -> Gateway {
-    let process = ProcessState(report: report)
+    let process = ProcessState(tickets: inheritance?.tickets, report: report)
     let prepared = try Prepared(configuration, process)
     let count: Int =
       switch configuration.workers {
@@ -44,7 +46,7 @@ package final class Gateway: Sendable {
       case .fixed(let count): count
       }
     do throws(SystemError) {
-      return try Gateway(prepared, process, workerCount: count)
+      return try Gateway(prepared, process, workerCount: count, inheritance)
     } catch {
       throw .system("\(error)")
     }
@@ -60,12 +62,14 @@ package final class Gateway: Sendable {
   }
 
   private init(
-    _ prepared: Prepared, _ process: ProcessState, workerCount: Int
+    _ prepared: Prepared, _ process: ProcessState, workerCount: Int, _ inheritance: Inheritance?
   ) throws(SystemError) {
     self.process = process
-    let doors = try Doors(prepared.configuration, copies: workerCount, keeping: [:])
+    let doors = try Doors(
+      prepared.configuration, copies: workerCount, keeping: [:],
+      adopting: inheritance?.sockets ?? [:])
     let shared = prepared.shared(process, log: try prepared.log(after: nil), after: nil)
-    running = Mutex(Running(shared: shared, addresses: doors.addresses))
+    running = Mutex(Running(shared: shared, sockets: doors.sockets))
 
     var workers: [Worker] = []
     var threads: [WorkerThread.Handle] = []
@@ -73,13 +77,15 @@ package final class Gateway: Sendable {
       let loop = try EventLoop()
       let worker = Worker(loop: loop, process: process, index: index)
       let plan = WorkerPlan(
-        shared: shared, workers: workerCount, opened: doors.opened(at: index), closed: [])
+        shared: shared, workers: workerCount,
+        opened: inheritance == nil ? doors.opened(at: index, of: workerCount) : [:], closed: [])
       loop.spawn { await worker.adopt(plan) }
       workers.append(worker)
       threads.append(try WorkerThread.start("tg-worker-\(index)") { loop.run() })
     }
     self.workers = workers
     self.threads = threads
+    process.config.noteSuccess()
   }
 
   // What runs.
@@ -87,14 +93,16 @@ package final class Gateway: Sendable {
   /// Where its listeners listen, in the configuration's order, with the ports chosen by the system.
   package var addresses: [SocketAddress] {
     running.withLock { running in
-      running.shared.configuration.listenerDoors.compactMap { running.addresses[.listener($0)] }
+      running.shared.configuration.listenerDoors.compactMap {
+        running.sockets[.listener($0)]?.first?.address
+      }
     }
   }
 
   /// Where its admin address is.
   package var adminAddress: SocketAddress? {
     running.withLock { running in
-      running.addresses.first { if case .admin = $0.key { true } else { false } }?.value
+      running.sockets.first { if case .admin = $0.key { true } else { false } }?.value.first?.address
     }
   }
 
@@ -107,7 +115,18 @@ package final class Gateway: Sendable {
   /// A digest of the configuration that runs, without its secrets.
   package var configDigest: String { running.withLock { $0.shared.configDigest } }
 
+  /// Whether /readyz says so.
+  package var isReady: Bool {
+    running.withLock { $0.shared.tokens.readiness().allSatisfy(\.isReady) && !process.isDraining }
+  }
+
   // Another configuration.
+
+  /// The reloads that the admin address was asked for since the last call; each is to be answered.
+  package func takeReloadRequests() -> [ReloadRequest] { process.reloads.take() }
+
+  /// A configuration that was to be taken up was not.
+  package func noteRefusedReload() { process.config.noteRefusal() }
 
   /// Goes on by another configuration, once all of it has been loaded and every new address bound;
   /// else nothing changes. To be called by one thread at a time.
@@ -115,31 +134,87 @@ package final class Gateway: Sendable {
   /// Connections stay, requests under way end by the configuration that they began with, and what
   /// is kept of keys, tokens and connections to servers stays as far as it still applies. The
   /// number of workers is what it was.
-  package func reload(_ configuration: Configuration) throws(StartFailure) {
+  ///
+  /// - Returns: what it says differently.
+  package func reload(_ configuration: Configuration) throws(StartFailure) -> ConfigChanges {
     let former = running.withLock { $0 }
     let prepared = try Prepared(configuration, process, after: former.shared)
     let doors: Doors
     let shared: SharedState
     do throws(SystemError) {
       let log = try prepared.log(after: former.shared.log)
-      doors = try Doors(configuration, copies: workers.count, keeping: former.addresses)
+      doors = try Doors(configuration, copies: workers.count, keeping: former.sockets)
       shared = prepared.shared(process, log: log, after: former.shared)
     } catch {
       throw .system("\(error)")
     }
-    running.withLock { $0 = Running(shared: shared, addresses: doors.addresses) }
+    running.withLock { $0 = Running(shared: shared, sockets: doors.sockets) }
     let adopted = Semaphore()
     for (index, worker) in workers.enumerated() {
       let plan = WorkerPlan(
-        shared: shared, workers: workers.count, opened: doors.opened(at: index),
-        closed: doors.closed)
+        shared: shared, workers: workers.count,
+        opened: doors.opened(at: index, of: workers.count), closed: doors.closed)
       worker.loop.spawn {
         await worker.adopt(plan)
         adopted.signal()
       }
     }
     for _ in workers { adopted.wait(milliseconds: Limits.adoptMs) }
+    process.config.noteSuccess()
+    return ConfigChanges(from: former.shared.configuration, to: configuration)
   }
+
+  // Another process.
+
+  /// What a process that takes over is to be told of the doors and keys of this one.
+  package var legacy: Legacy {
+    running.withLock { Legacy(sockets: $0.sockets, tickets: process.tickets) }
+  }
+
+  /// Opens the doors of a gateway that was started to take over.
+  ///
+  /// Where the process before it had fewer workers, the sockets that are missing are bound now and
+  /// not before: what a socket that nobody accepts from is given waits.
+  package func open() {
+    let sockets = running.withLock { running in
+      for (door, sockets) in running.sockets {
+        guard case .listener = door, let first = sockets.first else { continue }
+        for _ in sockets.count..<max(sockets.count, workers.count) {
+          do throws(SystemError) {
+            running.sockets[door]?.append(try ListeningSocket.bind(at: first.address))
+          } catch {
+            process.report("a worker does not listen: \(error)")
+          }
+        }
+      }
+      return running.sockets
+    }
+    let opened = Semaphore()
+    for (index, worker) in workers.enumerated() {
+      let doors = sockets.mapValues { Doors.share($0, of: index, among: workers.count) }
+      worker.loop.spawn {
+        await worker.open(doors)
+        opened.signal()
+      }
+    }
+    for _ in workers { opened.wait(milliseconds: Limits.adoptMs) }
+  }
+
+  /// Stops accepting, because another process does at the same sockets. Connections are served on;
+  /// each is ended after its next answer.
+  package func leave() {
+    let left = Semaphore()
+    for worker in workers {
+      worker.loop.spawn {
+        await worker.leave()
+        left.signal()
+      }
+    }
+    for _ in workers { left.wait(milliseconds: Limits.adoptMs) }
+  }
+
+  /// Callers' connections that are open.
+  package var connectionCount: Int { process.connectionCount }
 
   // The end.
 
@@ -233,63 +308,89 @@ struct Prepared {
   }
 }
 
-/// A configuration's doors: those that are open already, those that were bound for it, and those
-/// that it no longer has.
+/// A configuration's doors: those that are open already, those that were bound or taken over for
+/// it, and those that it no longer has.
 struct Doors {
-  private(set) var addresses: [Door: SocketAddress] = [:]
+  private(set) var sockets: [Door: [ListeningSocket.Bound]] = [:]
   private(set) var closed: [Door] = []
-  private var bound: [Door: [ListeningSocket.Bound]] = [:]
+  /// Those that are not open yet.
+  private var new: Set<Door> = []
+  /// Those that were bound here.
+  private var bound: [ListeningSocket.Bound] = []
 
   /// Binds what is not open yet.
   ///
   /// - Parameters:
   ///   - copies: sockets of a listener, one for each worker.
   ///   - open: what is open.
+  ///   - inherited: what another process has open; what the configuration has no use for is closed.
   init(
-    _ configuration: Configuration, copies: Int, keeping open: [Door: SocketAddress]
+    _ configuration: Configuration, copies: Int, keeping open: [Door: [ListeningSocket.Bound]],
+    adopting inherited: [Door: [ListeningSocket.Bound]] = [:]
   ) throws(SystemError) {
     do throws(SystemError) {
-      try bindAll(configuration, copies: copies, open)
+      try bindAll(configuration, copies: copies, open, inherited)
     } catch {
       discard()
       throw error
     }
-    closed = open.keys.filter { addresses[$0] == nil }
+    closed = open.keys.filter { sockets[$0] == nil }
+    for (door, sockets) in inherited where self.sockets[door] == nil {
+      for socket in sockets { socket.discard() }
+    }
   }
 
   /// Closes what was bound and is not wanted after all.
   func discard() {
-    for socket in bound.values.joined() { socket.discard() }
+    for socket in bound { socket.discard() }
   }
 
   private mutating func bindAll(
-    _ configuration: Configuration, copies: Int, _ open: [Door: SocketAddress]
+    _ configuration: Configuration, copies: Int, _ open: [Door: [ListeningSocket.Bound]],
+    _ inherited: [Door: [ListeningSocket.Bound]]
   ) throws(SystemError) {
     let names = configuration.listenerDoors
     for (index, listener) in configuration.listeners.enumerated() {
-      try add(.listener(names[index]), listener.address, copies: copies, open)
+      try add(.listener(names[index]), listener.address, copies: copies, open, inherited)
     }
     if let admin = configuration.admin {
-      try add(.admin("\(admin.address)"), admin.address, copies: 1, open)
-      if let probes = admin.probes { try add(.probes("\(probes)"), probes, copies: 1, open) }
+      try add(.admin("\(admin.address)"), admin.address, copies: 1, open, inherited)
+      if let probes = admin.probes {
+        try add(.probes("\(probes)"), probes, copies: 1, open, inherited)
+      }
     }
   }
 
   /// A worker's sockets of the new doors; the admin address is the first worker's.
-  func opened(at worker: Int) -> [Door: ListeningSocket.Bound] {
-    bound.compactMapValues { $0.indices.contains(worker) ? $0[worker] : nil }
+  func opened(at worker: Int, of workers: Int) -> [Door: [ListeningSocket.Bound]] {
+    sockets.filter { new.contains($0.key) }.mapValues {
+      Self.share($0, of: worker, among: workers)
+    }
+  }
+
+  /// Every socket is somebody's: what is given to one that nobody accepts from waits for ever.
+  static func share(
+    _ sockets: [ListeningSocket.Bound], of worker: Int, among workers: Int
+  ) -> [ListeningSocket.Bound] {
+    sockets.indices.filter { $0 % workers == worker }.map { sockets[$0] }
   }
 
   private mutating func add(
-    _ door: Door, _ address: ListenAddress, copies: Int, _ open: [Door: SocketAddress]
+    _ door: Door, _ address: ListenAddress, copies: Int, _ open: [Door: [ListeningSocket.Bound]],
+    _ inherited: [Door: [ListeningSocket.Bound]]
   ) throws(SystemError) {
-    if let address = open[door] {
-      addresses[door] = address
+    if let sockets = open[door] {
+      self.sockets[door] = sockets
       return
     }
-    let sockets = try Self.bind(address, copies: copies)
-    bound[door] = sockets
-    addresses[door] = sockets[0].address
+    new.insert(door)
+    if let sockets = inherited[door] {
+      self.sockets[door] = sockets
+      return
+    }
+    let made = try Self.bind(address, copies: copies)
+    bound += made
+    sockets[door] = made
   }
 
   /// Binds an address as often as there are workers; the first time without sharing, so that an

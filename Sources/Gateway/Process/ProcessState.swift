@@ -6,14 +6,20 @@ import Synchronization
 /// loss to begin anew at a reload.
 final class ProcessState: Sendable {
   let resolver = Resolver()
-  let tickets = TicketKeys()
+  let tickets: TicketKeys
+  let config = ConfigRecord()
+  let reloads = ReloadRequests()
   let report: @Sendable (String) -> Void
 
   private let connections = Atomic<Int>(0)
   private let draining = Atomic<Bool>(false)
   private let shortageReportedMs = Atomic<Int64>(Int64.min / 2)
 
-  init(report: @escaping @Sendable (String) -> Void) { self.report = report }
+  /// - Parameter tickets: those of a process that this one takes over from.
+  init(tickets: TicketKeys? = nil, report: @escaping @Sendable (String) -> Void) {
+    self.tickets = tickets ?? TicketKeys()
+    self.report = report
+  }
 
   /// Whether the process is ending.
   var isDraining: Bool { draining.load(ordering: .relaxed) }

@@ -14,8 +14,8 @@ enum Door: Hashable, Sendable {
 struct WorkerPlan: Sendable {
   let shared: SharedState
   let workers: Int
-  /// For each new door this worker's socket.
-  let opened: [Door: ListeningSocket.Bound]
+  /// For each new door this worker's sockets.
+  let opened: [Door: [ListeningSocket.Bound]]
   /// Doors that are no more.
   let closed: [Door]
 }
@@ -36,7 +36,8 @@ actor Worker {
   private var engine: Engine?
   /// How many configurations it has taken up.
   private var adoptions = 0
-  private var doors: [Door: Waiter] = [:]
+  /// What waits at each open door: one socket, more where another process had more workers.
+  private var doors: [Door: [Waiter]] = [:]
   /// A caller's connection and how it came.
   private struct Guest {
     let connection: ServerConnection
@@ -53,6 +54,8 @@ actor Worker {
   private var sheds = ShedBudget()
   private var connectionSerial: UInt64 = 0
   private var isDraining = false
+  /// Another process accepts in this one's place.
+  private var isLeaving = false
   private var onDrained: (@Sendable () -> Void)?
   /// Callers of TLS listeners who have not said anything yet.
   private var silent: [ObjectIdentifier: Waiter] = [:]
@@ -84,7 +87,7 @@ actor Worker {
     let kept = Set(former?.pools.map(ObjectIdentifier.init) ?? [])
     former?.retire(for: engine)
     for door in plan.closed { close(door, former) }
-    for (door, bound) in plan.opened { loop.spawn { await self.accept(at: bound, door) } }
+    open(plan.opened)
     for (index, pool) in engine.pools.enumerated() where !kept.contains(ObjectIdentifier(pool)) {
       loop.spawn { await self.keepPool(index, of: plan.shared) }
     }
@@ -101,8 +104,15 @@ actor Worker {
     if former == nil { loop.spawn { await self.trimBuffers() } }
   }
 
+  /// Begins to accept.
+  func open(_ opened: [Door: [ListeningSocket.Bound]]) {
+    for (door, sockets) in opened {
+      for bound in sockets { loop.spawn { await self.accept(at: bound, door) } }
+    }
+  }
+
   private func close(_ door: Door, _ former: Engine?) {
-    doors.removeValue(forKey: door)?.signal()
+    for waiter in doors.removeValue(forKey: door) ?? [] { waiter.signal() }
     guard case .listener(let name) = door else { return }
     for (serial, guest) in guests where guest.listener == name && guest.engine == nil {
       guests[serial]?.engine = former
@@ -163,12 +173,13 @@ actor Worker {
     }
     let waiter = Waiter(on: loop)
     socket.waiter = waiter
-    doors[door] = waiter
+    doors[door, default: []].append(waiter)
     var hasReported = false
     var acceptedInTurn = 0
     var failedInRow = 0
     while true {
-      let isClosing = isDraining && isForCallers || doors[door] !== waiter
+      let isClosing =
+        isDraining && isForCallers || doors[door]?.contains { $0 === waiter } != true
       switch socket.accept(on: loop) {
       case .connection(let connection, let peer):
         hasReported = false
@@ -248,7 +259,9 @@ actor Worker {
       stream, waiter: waiter, buffers: engine.buffers, limits: engine.connectionLimits)
     var guest = Guest(connection: connection, listener: name, address: peer)
     if isDraining { connection.drain() }
-    if doors[.listener(name)] == nil {
+    if isLeaving {
+      connection.closesAfterAnswer = true
+    } else if doors[.listener(name)] == nil {
       // The listener was taken away during the handshake.
       guest.engine = engine
       connection.drain()
@@ -370,7 +383,8 @@ actor Worker {
     await connection.serveSmall(contentBytesMax: Admin.contentBytesMax) { request in
       // Of the configuration that runs now, not of the one that the connection came by.
       guard let engine = self.engine else { return SmallAnswer(503) }
-      return Admin(engine.shared, isProbe: isProbe).answer(request)
+      if isLeaving { connection.closesAfterAnswer = true }
+      return await Admin(engine.shared, isProbe: isProbe).answer(request, on: loop)
     }
   }
 
@@ -403,10 +417,20 @@ actor Worker {
   func drain(whenDone: @escaping @Sendable () -> Void) {
     isDraining = true
     onDrained = whenDone
-    for waiter in doors.values { waiter.signal() }
+    for waiter in doors.values.joined() { waiter.signal() }
     for waiter in silent.values { waiter.signal() }
     for guest in guests.values { guest.connection.drain() }
     if guests.isEmpty { whenDone() }
+  }
+
+  /// Another process accepts at all doors from now on: what has been accepted here is served, and
+  /// callers are told with their next answer to come anew.
+  func leave() {
+    isLeaving = true
+    for door in doors.keys {
+      for waiter in doors.removeValue(forKey: door) ?? [] { waiter.signal() }
+    }
+    for guest in guests.values { guest.connection.closesAfterAnswer = true }
   }
 
   /// Hands over the log lines that are left.
