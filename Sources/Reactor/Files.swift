@@ -26,6 +26,9 @@ package enum Files {
   /// what a symbolic link leads to. Nil where there is none.
   package struct Fingerprint: Hashable, Sendable {
     fileprivate let parts: [Int64]
+
+    /// What of it stays the same while a file is written: its device and number.
+    package var identity: [Int64] { Array(parts.prefix(2)) }
   }
 
   package static func fingerprint(_ path: String) -> Fingerprint? {

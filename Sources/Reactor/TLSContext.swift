@@ -74,6 +74,11 @@ import Glibc
   /// Whether names decide about certificates at all.
   package var hasSeveral: Bool { names.count > 1 }
 
+  /// What callers are shown.
+  package var certificates: [(names: [String], notAfter: Int64)] {
+    zip(names, notAfter).map { ($0, $1) }
+  }
+
   /// Which certificate a client that sends this name gets: its index, or nil when none has it.
   ///
   /// - Parameter host: lower case, without port or trailing dot.

@@ -1,3 +1,4 @@
+import Gateway
 import Glibc
 import Reactor
 
@@ -20,6 +21,7 @@ enum CommandLineTool {
       check [ROUTES]   say what is wrong with a routes file, and start nothing
       reload [ADMIN]   have a running gateway read its routes file again, and say what changed
       health [ADMIN]   say whether a running gateway can serve, and what is missing
+      logs [FILE…]     show an access log: aligned, filtered, followed or summed up
       demo [--once]    a whole system on this machine to try it out; --once checks it and ends
       version          print the version
       help             print this
@@ -34,7 +36,7 @@ enum CommandLineTool {
     let rest = Array(arguments.dropFirst())
     let status: ExitStatus
     if rest.contains("--help") || rest.contains("-h") {
-      Output.line(usage, terminator: "")
+      Output.line(arguments.first == "logs" ? LogsCommand.usage : usage, terminator: "")
       return ExitStatus.well.rawValue
     }
     switch arguments.first {
@@ -42,6 +44,7 @@ enum CommandLineTool {
     case "check": status = CheckCommand.run(rest)
     case "reload": status = ReloadCommand.run(rest)
     case "health": status = HealthCommand.run(rest)
+    case "logs": status = LogsCommand.run(rest)
     case "demo": status = DemoCommand.run(rest)
     case "version", "--version":
       Output.line("tollgate \(Version.text)")
@@ -58,11 +61,6 @@ enum CommandLineTool {
     }
     return status.rawValue
   }
-}
-
-/// The product's version.
-enum Version {
-  static let text = "0.1.0"
 }
 
 /// Lines for the operator: what was asked for to standard output, everything else to standard

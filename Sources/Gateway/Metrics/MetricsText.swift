@@ -33,7 +33,7 @@ struct MetricsText {
   /// A histogram's buckets, sum and count, in seconds.
   mutating func sample(_ durations: DurationNumbers, _ labels: [Label] = []) {
     var sum: UInt64 = 0
-    for (index, bound) in DurationTally.boundsMs.enumerated() {
+    for (index, bound) in durations.boundsMs.enumerated() {
       sum += durations.buckets[index]
       append(suffix: "_bucket", labels: labels + [("le", "\(bound / 1_000)")])
       bytes += Array("\(sum)\n".utf8)

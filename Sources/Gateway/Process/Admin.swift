@@ -31,6 +31,9 @@ struct Admin {
     case "/metrics": page = metrics
     case "/config" where !isProbe: page = config
     case "/reload" where !isProbe: return await reload(request, on: loop)
+    case "/status" where !isProbe: page = { status(request) }
+    case "/" where !isProbe:
+      page = { SmallAnswer(302, text("See /status\n"), fields: text("Location: /status\r\n")) }
     default: return SmallAnswer(404, text("Not found.\n"))
     }
     guard request.method.elementsEqual("GET".utf8) || request.method.elementsEqual("HEAD".utf8)
@@ -57,10 +60,33 @@ struct Admin {
       isReady ? 200 : 503, text(lines.map { $0 + "\n" }.joined()))
   }
 
+  /// A page for people, or the document that it shows for whoever wants JSON.
+  private func status(_ request: SmallRequest) -> SmallAnswer {
+    let wantsJSON = request.values(of: "accept").contains { value in
+      ByteScan.holds(Array("application/json".utf8), in: value.span)
+    }
+    let unkept = text("Cache-Control: no-store\r\nVary: Accept\r\n")
+    if wantsJSON {
+      return SmallAnswer(
+        200, StatusReport(shared).json, type: "application/json", fields: unkept)
+    }
+    return SmallAnswer(
+      200, StatusPage.shared.html, type: "text/html; charset=utf-8",
+      fields: unkept + StatusPage.shared.fields)
+  }
+
   private func metrics() -> SmallAnswer {
     var text = MetricsText()
     shared.writeConfig(to: &text)
+    shared.process.requests.write(to: &text)
     shared.tokens.write(to: &text)
+    shared.process.write(to: &text)
+    if let log = shared.log?.writer {
+      text.begin(
+        "tollgate_access_log_dropped_lines_total", .counter,
+        "Lines that could not be written: the disk was full or too slow.")
+      text.sample(UInt64(log.droppedLinesTotal))
+    }
     return SmallAnswer(200, text.bytes, type: MetricsText.contentType)
   }
 

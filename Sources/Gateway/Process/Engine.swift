@@ -22,6 +22,11 @@ final class Engine {
   let sharedCache: SharedCacheLink?
   let keyKeeper: KeyKeeper
   let log: AccessLog?
+  /// Of requests that no route has.
+  private let unrouted: RouteTally
+  private let authentications: DurationTally
+  private let index: Int
+  private var refusalsToNote = LastRefusals.Allowance()
   let connectionLimits: ServerConnection.Limits
   let idleTimeoutMs: Int64
   let bodyTimeoutMs: Int64
@@ -41,6 +46,7 @@ final class Engine {
   ) throws(CryptoFault) {
     let digester = try Digester()
     self.shared = shared
+    self.index = index
     self.loop = loop
     buffers = former?.buffers ?? BufferPool()
     let configuration = shared.configuration
@@ -86,6 +92,8 @@ final class Engine {
       }
     }
     self.upstreams = upstreams
+    unrouted = RouteTally(shared.process.requests.numbers(of: nil), worker: index)
+    authentications = shared.process.requests.authentication(of: index)
   }
 
   /// The connections to all servers.
@@ -99,6 +107,34 @@ final class Engine {
     log?.retire()
     let kept = Set(next.pools.map(ObjectIdentifier.init))
     for pool in pools where !kept.contains(ObjectIdentifier(pool)) { pool.close() }
+  }
+
+  /// Writes and counts a request whose answer has ended.
+  func record(_ request: Request) {
+    let endedNs = Clock.monotonicNs()
+    log?.write(request, endedNs: endedNs)
+    let record = request.record
+    let kind = RequestKind(method: request.method, status: record.status, reason: record.reason)
+    (record.route?.tally ?? unrouted).count(
+      kind, ns: endedNs - record.startedNs, upstreamNs: record.firstByteNs)
+    if record.authNs > 0 { authentications.add(ns: record.authNs) }
+    if let reason = record.reason { remember(request, reason) }
+  }
+
+  /// Notes a refusal for those who ask why; of a flood of them not every one.
+  private func remember(_ request: Request, _ reason: Refusal.Reason) {
+    let nowMs = Clock.wallMs()
+    guard refusalsToNote.take(atMs: nowMs) else { return }
+    let record = request.record
+    let hasHead = request.connection.head.byteCount > 0
+    shared.process.refusals.note(
+      LastRefusals.Entry(
+        atMs: nowMs, status: record.status, reason: reason, route: record.route?.settings.name,
+        method: hasHead ? LastRefusals.cut(request.methodBytes) : [],
+        host: LastRefusals.cut(request.host), path: LastRefusals.cut(request.path.merged),
+        client: request.client, id: request.id,
+        exchangeError: record.exchangeError),
+      worker: index)
   }
 
   /// Who is at the other end of a connection, and whether it may speak for others.

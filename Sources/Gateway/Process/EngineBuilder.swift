@@ -54,7 +54,9 @@ struct EngineBuilder {
             target: targets.target(exchange: own.exchange, own.target),
             callerHeader: own.callerHeader?.bytes.map { $0 })
         },
-        action: action(settings, upstreams, places), listenerCount: configuration.listeners.count)
+        action: action(settings, upstreams, places), listenerCount: configuration.listeners.count,
+        tally: RouteTally(
+          shared.process.requests.numbers(of: settings.name), worker: index))
     }
   }
 

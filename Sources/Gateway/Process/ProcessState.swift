@@ -10,6 +10,9 @@ final class ProcessState: Sendable {
   let config = ConfigRecord()
   let reloads = ReloadRequests()
   let report: @Sendable (String) -> Void
+  let requests = RequestNumbers()
+  let history = TrafficHistory()
+  let refusals = LastRefusals()
 
   private let connections = Atomic<Int>(0)
   private let draining = Atomic<Bool>(false)

@@ -45,6 +45,11 @@ package final class SharedState: Sendable {
     }
   }
 
+  /// What is kept for a configuration that is no more goes.
+  func forgetFormer() {
+    process.requests.keep(Set(configuration.routes.map(\.name)))
+  }
+
   func report(_ text: String) { process.report(text) }
 
   /// Whether the process is ending.
@@ -87,15 +92,18 @@ final class SharedUpstream: Sendable {
 final class LogLease: Sendable {
   let writer: LogWriter
   let output: LogWriter.Target
+  let format: AccessLogSettings.Format
   private let thread: WorkerThread.Handle
   private let isJoined = Atomic<Bool>(false)
 
   /// Opens the log and starts its thread.
   init(
-    _ output: LogWriter.Target, report: @escaping @Sendable (String) -> Void
+    _ output: LogWriter.Target, format: AccessLogSettings.Format,
+    report: @escaping @Sendable (String) -> Void
   ) throws(SystemError) {
     self.output = output
-    writer = LogWriter(accessLog: output, report: report)
+    self.format = format
+    writer = LogWriter(accessLog: output, format: format, report: report)
     thread = try writer.start()
   }
 

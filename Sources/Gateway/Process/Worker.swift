@@ -101,7 +101,10 @@ actor Worker {
         loop.spawn { await self.keepKeys(issuer, of: plan.shared) }
       }
     }
-    if former == nil { loop.spawn { await self.trimBuffers() } }
+    if former == nil {
+      loop.spawn { await self.trimBuffers() }
+      if index == 0 { loop.spawn { await self.sampleTraffic() } }
+    }
   }
 
   /// Begins to accept.
@@ -153,6 +156,14 @@ actor Worker {
       engine?.buffers.trim()
       engine?.clients.sweep()
       if index == 0 { engine?.shared.tokens.removeEnded() }
+    }
+  }
+
+  private func sampleTraffic() async {
+    let waiter = Waiter(on: loop)
+    while true {
+      process.history.take(process.requests.totals, atMs: Clock.wallMs())
+      _ = await waiter.wait(untilMs: loop.nowMs + TrafficHistory.everyMs)
     }
   }
 

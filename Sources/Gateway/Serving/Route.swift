@@ -20,6 +20,8 @@ final class Route {
   let methods: Set<[UInt8]>?
   let headers: [(name: FieldNameKey, value: [UInt8])]
   let port: UInt16?
+  /// What this worker counts of its requests.
+  let tally: RouteTally
 
   enum Access {
     case open
@@ -110,8 +112,9 @@ final class Route {
 
   init(
     _ settings: RouteSettings, access: Access, ownToken: OwnToken? = nil, action: Action,
-    listenerCount: Int
+    listenerCount: Int, tally: RouteTally
   ) {
+    self.tally = tally
     self.settings = settings
     self.access = access
     self.ownToken = ownToken

@@ -31,7 +31,7 @@ extension Engine {
     } catch {
       await refuse(error, request)
     }
-    log?.write(request, endedNs: Clock.monotonicNs())
+    record(request)
   }
 
   /// Serves what came next on a connection that has not ended.
@@ -61,7 +61,7 @@ extension Engine {
       identify(request)
       request.record.status = Refusal.Reason.overloaded.status
       request.record.reason = .overloaded
-      log?.write(request, endedNs: Clock.monotonicNs())
+      record(request)
     }
   }
 
@@ -77,7 +77,7 @@ extension Engine {
       204, fields: [], content: [], isHead: false, closes: connection.closesAfterAnswer,
       to: connection)
     await finishOwnAnswer(request)
-    log?.write(request, endedNs: Clock.monotonicNs())
+    record(request)
   }
 
   private func beginContent(_ request: Request) {
@@ -204,7 +204,7 @@ extension Engine {
     identify(request)
     request.connection.closesAfterAnswer = true
     await refuse(refusal, request)
-    log?.write(request, endedNs: Clock.monotonicNs())
+    record(request)
   }
 
   private func finishOwnAnswer(_ request: Request) async {

@@ -23,7 +23,9 @@ struct RouterStage {
     let configuration = try configuration(text)
     self.routes = try configuration.routes.map { settings in
       guard case .respond(let answer) = settings.action else { throw Impatience("respond") }
-      return Route(settings, access: .open, action: .respond(answer), listenerCount: listeners)
+      return Route(
+        settings, access: .open, action: .respond(answer), listenerCount: listeners,
+        tally: RouteTally(RouteNumbers(), worker: 0))
     }
     router = Router(self.routes)
   }
