@@ -112,10 +112,10 @@ def test_a_manager_that_does_not_read_holds_nothing_up(world, manager, person):
 @pytest.mark.skipif(not shutil.which("systemd-notify"), reason="there is no systemd-notify")
 def test_systemd_notify_speaks_as_the_gateway_does(world, manager):
     """The judge of this file's own receiver: systemd's tool is understood by it, too."""
-    subprocess.run(["systemd-notify", "--ready", "--status=from the tool"], check=True,
+    subprocess.run(["systemd-notify", "--no-block", "--ready", "--status=tool"], check=True,
                    env=os.environ | {"NOTIFY_SOCKET": manager.name}, timeout=20)  # fmt: skip
     message = manager.next()
-    assert (message["READY"], message["STATUS"]) == ("1", "from the tool")
+    assert (message["READY"], message["STATUS"]) == ("1", "tool")
 
 
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="there is no systemd-analyze")
