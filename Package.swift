@@ -80,7 +80,8 @@ let package = Package(
 if Context.environment["TOLLGATE_FUZZ"] != nil {
   let all: [(name: String, reads: [Target.Dependency])] = [
     ("RequestHead", ["Wire"]), ("ResponseHead", ["Wire"]), ("Chunked", ["Wire"]),
-    ("Addresses", ["Wire"]), ("JSON", ["Wire"]), ("Token", ["Wire", "Crypto", "JOSE", "OAuth"]),
+    ("Addresses", ["Wire"]), ("Proxy", ["Wire"]), ("JSON", ["Wire"]),
+    ("Token", ["Wire", "Crypto", "JOSE", "OAuth"]),
     ("Routes", ["Wire", "OAuth", "Gateway"]),
   ]
   package.products = []

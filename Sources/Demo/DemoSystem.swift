@@ -73,13 +73,16 @@ package final class DemoSystem: Sendable {
     let folder = try TemporaryFolder(in: temporary, name: "tollgate-demo")
     self.folder = folder
     let providerSocket = try Self.bind()
+    guard let providerAddress = providerSocket.networkAddress else {
+      throw SystemError.timedOut("127.0.0.1")
+    }
     let serviceSockets = try Self.serviceNames.map { _ in try Self.bind() }
     let issuer = "http://\(providerSocket.address)"
     let services = zip(Self.serviceNames, serviceSockets).map { name, socket in
       (name: name, url: "http://\(socket.address)")
     }
     providerURL = issuer
-    providerAddress = providerSocket.address
+    self.providerAddress = providerAddress
     self.services = services
     gatewaySecret = Base64URL.encode(try RandomBytes.make(count: 24))
     let provider = try IdentityProvider(

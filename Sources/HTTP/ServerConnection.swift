@@ -61,11 +61,14 @@ package final class ServerConnection {
     return bytesWritten > outgoing ? bytesWritten - outgoing : 0
   }
 
+  /// Whether it has become another protocol's.
+  private var isTunnel = false
+  /// When a tunnel over it ends at the latest, on the loop's clock.
+  package private(set) var tunnelEndsMs = Int64.max
   /// The connection was broken off; nothing more can be done with it.
   package private(set) var isAborted = false
-  /// Whether the last connection to a server had been used before, and whether a byte of the
-  /// request was written to it: what decides about sending again.
-  package var lastUpstreamWasReused = false
+  /// Whether a byte of the request was written to the last connection to a server: what decides
+  /// about sending again.
   package var lastUpstreamHadWritten = false
 
   private var parser: RequestHeadParser
@@ -311,6 +314,52 @@ package final class ServerConnection {
     return false
   }
 
+  // A connection that becomes another protocol's.
+
+  /// Ends HTTP on this connection. The request's head stays, in no more memory than it takes: a
+  /// tunnel may last for days.
+  ///
+  /// - Returns: what the caller has sent behind its request: the tunnel's first bytes.
+  package func beginTunnel() -> Buffer {
+    isTunnel = true
+    closesAfterAnswer = true
+    let old = received
+    let end = min(content.end, old.count)
+    var first = buffers.none
+    if end < old.count {
+      first = buffers.take()
+      if first.room < old.count - end {
+        first = buffers.grown(first, toAtLeast: old.count - end)
+      }
+      first.append(old.slice(end..<old.count))
+    }
+    let head = Buffer(capacity: end)
+    head.append(old.slice(0..<end))
+    buffers.give(old)
+    received = head
+    return first
+  }
+
+  /// Reads the tunnel's bytes.
+  package func readTunnel(into buffer: Buffer) -> Transfer {
+    let transfer = stream.read(into: buffer)
+    if case .bytes(let count) = transfer { bytesRead += UInt64(count) }
+    return transfer
+  }
+
+  /// Writes the tunnel's bytes and consumes what was taken; not for an empty buffer.
+  package func writeTunnel(from buffer: Buffer) -> Transfer {
+    let transfer = stream.write(from: buffer)
+    if case .bytes(let count) = transfer { bytesWritten += UInt64(count) }
+    return transfer
+  }
+
+  /// Has a tunnel, also one that has yet to begin, end at this time at the latest.
+  package func endTunnel(byMs endMs: Int64) {
+    tunnelEndsMs = endMs
+    if isTunnel { waiter.signal() }
+  }
+
   /// Forgets the head of a request that could not be read.
   package func forgetHead() { head = RequestHead() }
 
@@ -332,6 +381,8 @@ package final class ServerConnection {
   package func close(lingerMs: Int64 = 30_000, quietMs: Int64 = 2_000) async {
     stream.shutDown()
     releaseOutbound()
+    // Who was told that a tunnel ends has no answer to lose.
+    let lingerMs = isTunnel ? min(lingerMs, Self.tunnelLingerMs) : lingerMs
     let untilMs = waiter.loop.nowMs + lingerMs
     while waiter.loop.nowMs < untilMs {
       received.removeAll()
@@ -364,6 +415,7 @@ package final class ServerConnection {
   private static let parkAfterMs: Int64 = 200
   /// A connection was accepted, and is to be drained: its request is a round trip away.
   private static let firstRequestMs: Int64 = 500
+  private static let tunnelLingerMs: Int64 = 500
   /// Content is read in pieces of this size at least.
   private static let contentRoomMin = 4 << 10
 }

@@ -37,6 +37,12 @@ package final class ByteStream {
     socket.shutDownWriting()
   }
 
+  /// Ends the sending side, orderly; reading goes on. Not while a write waits to be done.
+  package func endWriting() {
+    tls?.endWriting()
+    socket.shutDownWriting()
+  }
+
   /// Whether an idle connection can still be used: nothing came and the peer has not ended it.
   package func isQuiet() -> Bool {
     // Over TLS anything that came since, a ticket or an alert, is read when it is used again.

@@ -201,11 +201,14 @@ package final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable
     _ = unsafe write(doorbell.raw, &one, 8)
   }
 
-  func register(_ socket: Socket) throws(SystemError) -> UInt64 {
+  func register(_ socket: Socket, isShared: Bool) throws(SystemError) -> UInt64 {
     let token = sockets.insert(socket)
     let (epollRaw, raw) = (epoll.raw, socket.raw)
     do throws(SystemError) {
-      _ = try SystemError.check("epoll_ctl") { clinux_epoll_add(epollRaw, raw, token) }
+      _ = try SystemError.check("epoll_ctl") {
+        isShared
+          ? clinux_epoll_add_shared(epollRaw, raw, token) : clinux_epoll_add(epollRaw, raw, token)
+      }
     } catch {
       sockets.remove(token)
       throw error

@@ -56,12 +56,15 @@ package final class Socket {
 
   /// Registers `descriptor` with the loop.
   ///
+  /// - Parameter isShared: it is a listening socket that other loops watch too.
   /// - Throws: `epoll_ctl`'s refusal (ENOMEM, ENOSPC); the descriptor is closed then.
-  package init(_ descriptor: consuming FileDescriptor, on loop: EventLoop) throws(SystemError) {
+  package init(
+    _ descriptor: consuming FileDescriptor, on loop: EventLoop, isShared: Bool = false
+  ) throws(SystemError) {
     raw = descriptor.raw
     self.descriptor = descriptor
     self.loop = loop
-    token = try loop.register(self)
+    token = try loop.register(self, isShared: isShared)
   }
 
   deinit { loop.unregister(self, token) }
@@ -90,6 +93,41 @@ package final class Socket {
     let transfer = unsafe receive(into: target)
     if case .bytes(let count) = transfer { buffer.commit(count) }
     return transfer
+  }
+
+  /// Fills the buffer with what there is, and leaves it there. After `.bytes` the next look waits
+  /// until more has come; `take` takes what was looked at.
+  package func peek(into buffer: Buffer) -> Transfer {
+    if !canRead { return .wouldBlock }
+    buffer.removeAll()
+    let target = unsafe buffer.writable
+    while true {
+      let count = unsafe clinux_peek(raw, target.baseAddress, target.count)
+      if count > 0 {
+        canRead = false
+        buffer.commit(count)
+        return .bytes(count)
+      }
+      if count == 0 { return .ended }
+      switch errno {
+      case EINTR: continue
+      case EAGAIN:
+        canRead = false
+        return .wouldBlock
+      case let code: return .failed(.system(code))
+      }
+    }
+  }
+
+  /// Reads as many of the bytes that `peek` has put into the buffer, and no more; they are gone
+  /// from both.
+  package func take(_ count: Int, from buffer: Buffer) {
+    precondition(count > 0 && count <= buffer.count)
+    buffer.removeAll()
+    let target = unsafe UnsafeMutableRawBufferPointer(rebasing: buffer.writable.prefix(count))
+    canRead = true
+    _ = unsafe receive(into: target)
+    canRead = true
   }
 
   /// Writes what the buffer holds and consumes what was taken.

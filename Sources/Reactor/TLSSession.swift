@@ -15,6 +15,7 @@ import Glibc
   private let server: TLSServerContext?
   private var isBroken = false
   private var isHandshakeDone = false
+  private var hasSaidGoodbye = false
   private var clientCertificateRead: ClientCertificate??
   /// Whether OpenSSL may hold bytes that were read ahead: until a read has said that it wants more.
   private(set) var mayHold = false
@@ -158,13 +159,21 @@ import Glibc
   /// handshake's message, nor behind a record that is half sent: OpenSSL refuses both, and a peer
   /// that got no `close_notify` knows that something is missing.
   func close() {
-    if unsafe isBroken || !isHandshakeDone || !output.isEmpty || SSL_in_init(session) == 1 {
+    endWriting()
+    isBroken = isBroken || hasSaidGoodbye
+  }
+
+  /// The same for a session that is still read from (RFC 8446 §6.1).
+  func endWriting() {
+    if unsafe isBroken || hasSaidGoodbye || !isHandshakeDone || !output.isEmpty
+      || SSL_in_init(session) == 1
+    {
       return
     }
     TLSErrorQueue.clear()
     _ = unsafe SSL_shutdown(session)
     TLSErrorQueue.clear()
-    isBroken = true
+    hasSaidGoodbye = true
   }
 
   /// Which certificate the client was given; nil on a client's session.

@@ -23,6 +23,7 @@ enum CommandLineTool {
       health [ADMIN]   say whether a running gateway can serve, and what is missing
       logs [FILE…]     show an access log: aligned, filtered, followed or summed up
       demo [--once]    a whole system on this machine to try it out; --once checks it and ends
+      schema           print the JSON Schema of the routes file, for editors
       version          print the version
       help             print this
 
@@ -46,6 +47,13 @@ enum CommandLineTool {
     case "health": status = HealthCommand.run(rest)
     case "logs": status = LogsCommand.run(rest)
     case "demo": status = DemoCommand.run(rest)
+    case "schema":
+      do throws(SystemError) {
+        try Files.write(RoutesFile.schema, to: 1)
+        status = .well
+      } catch {
+        status = .couldNotRun
+      }
     case "version", "--version":
       Output.line("tollgate \(Version.text)")
       status = .well

@@ -87,6 +87,7 @@ struct Reloading {
       }
     }
     RoutesArgument.warn(gateway.warnings, loaded) { said.say($0) }
+    if let warning = OpenFiles.warning(for: configuration) { said.say(warning) }
     if configuration.workers != workers {
       said.say(
         "tollgate: another number of workers takes a new start; all else is as \(path) says")

@@ -106,6 +106,7 @@ enum RunCommand {
       return .couldNotRun
     }
     defer { log.end() }
+    DescriptorShares.raiseProcessLimit()
     let gateway: Gateway
     do throws(StartFailure) {
       gateway = try Gateway.start(configuration, inheriting: takeover?.inheritance) {
@@ -115,11 +116,12 @@ enum RunCommand {
       return RoutesArgument.explain(error, loaded)
     }
     RoutesArgument.warn(gateway.warnings, loaded) { log.say($0) }
+    if let warning = OpenFiles.warning(for: configuration) { log.say(warning) }
     if let takeover, !takeover.finish(gateway, say: { log.say($0) }) {
       gateway.stop()
       return .couldNotRun
     }
-    for address in gateway.addresses { log.say("tollgate: listening at \(address)") }
+    for place in gateway.places { log.say("tollgate: listening at \(place)") }
     let manager = ServiceManager()
     let reloading = Reloading(
       gateway, path: path, files, configuration, watchesRoutes: watches, manager: manager

@@ -12,6 +12,7 @@ import pathlib
 import re
 import shutil
 import signal
+import socket
 import ssl
 import textwrap
 import threading
@@ -318,7 +319,7 @@ REAL = """\
     head, mark, rest = data.partition(b"tickets\\n")
     while len(rest) < 176:
         rest += upstream.recv(65536)
-    sockets = [int(number) for number in re.findall(rb"door \\w+ (\\d+)", head)]
+    sockets = [int(number) for number in re.findall(rb"door\\t\\w+\\t\\w+\\t(\\d+)", head)]
 """
 
 TELL = f"""
@@ -364,7 +365,7 @@ FAILURES = {
         + TELL
     ),
     "a door makes no sense": (
-        REAL + "    head = head.replace(b'door listener', b'door window')\n" + TELL
+        REAL + "    head = head.replace(b'door\\tlistener', b'door\\twindow')\n" + TELL
     ),
     "the keys are cut short": REAL + "    rest = rest[:100]; ours.settimeout(1)\n" + TELL.replace(
         "rest)", "rest); ours.shutdown(socket.SHUT_WR)"
@@ -419,6 +420,78 @@ def test_a_gateway_without_keys_does_not_take_over_from_one_that_has_them(world)
         os.kill(pid, signal.SIGTERM)
         until(lambda: "this process goes on" in line.said, "the refusal")
         assert world.ask(line.gateway, "GET", "/x", "keys").status == 200
+
+
+def by_unix_socket(path, token):
+    """The status line of an answer at a unix socket."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as caller:
+        caller.settimeout(20)
+        caller.connect(str(path))
+        caller.sendall(request_bytes("GET", "/x", "unix", token, [("Connection", "close")]))
+        return caller.makefile("rb").readline()
+
+
+def test_a_unix_sockets_file_outlives_each_of_them(world):
+    path = world.folder / f"door-{free_port()}.sock"
+    listeners = [world.clear_listener, {"name": "unix", "address": f"unix:{path}"}]
+    with contextlib.closing(ended(Line(world, world.routes(listeners=listeners)))) as line:
+        token = world.issuer.token("unix")
+        before = os.stat(path)
+        assert b" 200 " in by_unix_socket(path, token)
+        # One that fails when it has all that it was handed leaves the file alone.
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            address = "127.0.0.1:%d" % taken.getsockname()[1]
+            line.gateway.routes["listeners"].append({"address": address})
+            line.gateway.file.write_text(json.dumps(line.gateway.routes))
+            line.attempt()
+        assert "EADDRINUSE" in line.said
+        assert b" 200 " in by_unix_socket(path, token)
+        line.gateway.routes["listeners"].pop()
+        line.gateway.file.write_text(json.dumps(line.gateway.routes))
+        for _ in range(2):
+            line.upgrade()
+            assert b" 200 " in by_unix_socket(path, token)
+            line.gone(line.pids[-2])
+            assert b" 200 " in by_unix_socket(path, token)
+        after = os.stat(path)
+        assert (after.st_ino, after.st_mode) == (before.st_ino, before.st_mode)
+    assert not path.exists()
+
+
+def test_sockets_that_systemd_passed_are_handed_on(world, tmp_path):
+    port = free_port()
+    with socket.socket() as passed:
+        passed.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        passed.bind(("127.0.0.1", port))
+        passed.listen(100)
+        number = passed.fileno()
+
+        wrapper = tmp_path / "activate"
+        wrapper.write_text(
+            '#!/bin/sh\nLISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=web exec "$0.real" "$@"\n'
+        )
+        listeners = [world.clear_listener, {"name": "passed", "address": "systemd:web"}]
+        line = ended(Line.__new__(Line))
+        line.world, line.folder = world, tmp_path
+        line.program = tmp_path / "tollgate"
+        shutil.copy(tollgate_binary(), tmp_path / "tollgate.real")
+        shutil.copy(wrapper, line.program)
+        line.program.chmod(0o755)
+        line.gateway = world.start(
+            world.routes(listeners=listeners), binary=line.program,
+            prepare=lambda: os.dup2(number, 3, inheritable=True),
+        )  # fmt: skip
+        line.pids = [line.gateway.pid]
+    with contextlib.closing(line):
+        token = world.issuer.token("passed")
+        line.put(tollgate_binary())
+        for _ in range(2):
+            with Connection(port) as connection:
+                assert connection.request("GET", "/x", "passed", token).status == 200
+            line.upgrade()
+            line.gone(line.pids[-2])
+        with Connection(port) as connection:
+            assert connection.request("GET", "/x", "passed", token).status == 200
 
 
 def test_the_end_and_a_reload_may_be_asked_for_meanwhile(world, person):

@@ -286,6 +286,29 @@ struct TLSClientTests {
     }
   }
 
+  @Test func `who has said goodbye still listens`() async throws {
+    let identity = try TestIdentity(["a.test"])
+    let server = try TLSServerContext(identity)
+    let client = try TLSClientContext(authorities: identity.chain)
+    let step = try await connect(client, name: "a.test", to: server) { _, one, other, waiter in
+      try await one.writeWaiting(from: Buffer("question", capacity: 10), waiter)
+      one.endWriting()
+      one.endWriting()
+      let buffer = Buffer(capacity: 100)
+      #expect(try await other.readWaiting(into: buffer, waiter) == .bytes(8))
+      #expect(try await other.readWaiting(into: buffer, waiter) == .ended)
+      try await other.writeWaiting(from: Buffer("answer", capacity: 10), waiter)
+      other.endWriting()
+      #expect(try await one.readWaiting(into: buffer, waiter) == .bytes(6))
+      #expect(try await one.readWaiting(into: buffer, waiter) == .ended)
+      // Nothing is left to be said.
+      one.shutDown()
+      other.shutDown()
+      #expect(buffer.bytes.text == "questionanswer")
+    }
+    #expect(step == .done)
+  }
+
   @Test func `an idle session is quiet although tickets came, and not when it ends`() async throws {
     let identity = try TestIdentity(["a.test"])
     let server = try TLSServerContext(identity)

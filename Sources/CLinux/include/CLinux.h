@@ -9,12 +9,14 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/time.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 static const uint32_t clinux_epollin = EPOLLIN;
@@ -36,6 +38,12 @@ static inline int clinux_epoll_add_reading(int epoll, int fd, uint64_t token) {
   struct epoll_event event = {.events = EPOLLIN | EPOLLET, .data = {.u64 = token}};
   return epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event);
 }
+// A listening socket that several loops watch: a connection wakes one of those that sleep.
+static inline int clinux_epoll_add_shared(int epoll, int fd, uint64_t token) {
+  struct epoll_event event = {.events = EPOLLIN | EPOLLET | EPOLLEXCLUSIVE,
+                              .data = {.u64 = token}};
+  return epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event);
+}
 static inline int clinux_epoll_remove(int epoll, int fd) {
   struct epoll_event event = {0};
   return epoll_ctl(epoll, EPOLL_CTL_DEL, fd, &event);
@@ -50,6 +58,45 @@ static inline int clinux_eventfd(void) { return eventfd(0, EFD_CLOEXEC | EFD_NON
 int clinux_accept(int fd, struct sockaddr *address, socklen_t *length);
 static inline int clinux_bind(int fd, const struct sockaddr *address, socklen_t length) {
   return bind(fd, address, length);
+}
+// The address of a unix socket's file; 0 where the path is too long for one.
+static inline socklen_t clinux_unix_address(struct sockaddr_un *address, const char *path) {
+  size_t length = strlen(path);
+  *address = (struct sockaddr_un){.sun_family = AF_UNIX};
+  if (length >= sizeof address->sun_path) return 0;
+  memcpy(address->sun_path, path, length);
+  return (socklen_t)(sizeof(sa_family_t) + length + 1);
+}
+static inline int clinux_bind_unix(int fd, const char *path) {
+  struct sockaddr_un address;
+  socklen_t length = clinux_unix_address(&address, path);
+  if (length > 0) return bind(fd, (const struct sockaddr *)&address, length);
+  errno = ENAMETOOLONG;
+  return -1;
+}
+static inline int clinux_connect_unix(int fd, const char *path) {
+  struct sockaddr_un address;
+  socklen_t length = clinux_unix_address(&address, path);
+  if (length > 0) return connect(fd, (const struct sockaddr *)&address, length);
+  errno = ENAMETOOLONG;
+  return -1;
+}
+// The path, `@` in front of an abstract one, of the unix socket that `fd` is; -1 where it is none.
+static inline int clinux_unix_name(int fd, char *path, size_t capacity) {
+  struct sockaddr_un address = {0};
+  socklen_t length = sizeof address;
+  if (getsockname(fd, (struct sockaddr *)&address, &length) < 0) return -1;
+  if (address.sun_family != AF_UNIX || capacity < sizeof address.sun_path) return -1;
+  memcpy(path, address.sun_path, sizeof address.sun_path);
+  if (length > sizeof(sa_family_t) && path[0] == 0) path[0] = '@';
+  path[capacity - 1] = 0;
+  return 0;
+}
+static const int clinux_sock_stream = SOCK_STREAM;
+static inline int clinux_socket_option(int fd, int name) {
+  int value = -1;
+  socklen_t length = sizeof value;
+  return getsockopt(fd, SOL_SOCKET, name, &value, &length) < 0 ? -1 : value;
 }
 static inline int clinux_stream_socket(int family) {
   return socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -100,6 +147,9 @@ static inline int clinux_socket_error(int fd) {
 static inline ssize_t clinux_send(int fd, const void *bytes, size_t count) {
   return send(fd, bytes, count, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
+static inline ssize_t clinux_peek(int fd, void *bytes, size_t count) {
+  return recv(fd, bytes, count, MSG_PEEK | MSG_DONTWAIT);
+}
 static inline ssize_t clinux_receive(int fd, void *bytes, size_t count) {
   return recv(fd, bytes, count, MSG_DONTWAIT);
 }
@@ -120,12 +170,6 @@ static inline int clinux_set_send_timeout(int fd, int seconds) {
 static inline int clinux_await_reading(int fd, int milliseconds) {
   struct pollfd one = {.fd = fd, .events = POLLIN};
   return poll(&one, 1, milliseconds);
-}
-// Whether a descriptor is a socket that listens.
-static inline int clinux_is_listening(int fd) {
-  int value = 0;
-  socklen_t length = sizeof value;
-  return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &value, &length) == 0 && value != 0;
 }
 static inline int clinux_close_on_exec(int fd) { return fcntl(fd, F_SETFD, FD_CLOEXEC); }
 

@@ -212,7 +212,8 @@ final class AccessLog {
       JSONWriter.appendInteger(record.attempts, to: &lines)
     }
     if key(.bytesIn) {
-      JSONWriter.appendInteger(request.connection.content.byteCount, to: &lines)
+      JSONWriter.appendInteger(
+        request.connection.content.byteCount + record.tunnelBytesIn, to: &lines)
     }
     if key(.bytesOut) {
       JSONWriter.appendInteger(

@@ -49,6 +49,8 @@ struct AccessRecord {
   var upstreamJSON: [UInt8] = []
   var upstreamStatus = 0
   var attempts = 0
+  /// Bytes that came through a tunnel from the caller.
+  var tunnelBytesIn: UInt64 = 0
   var aborted: Aborted?
   var authNs: Int64 = 0
   var exchangeNs: Int64 = 0

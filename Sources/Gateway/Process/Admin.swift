@@ -80,6 +80,7 @@ struct Admin {
     shared.writeConfig(to: &text)
     shared.process.requests.write(to: &text)
     shared.tokens.write(to: &text)
+    shared.writeUpstreams(to: &text)
     shared.process.write(to: &text)
     if let log = shared.log?.writer {
       text.begin(

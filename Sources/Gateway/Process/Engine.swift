@@ -18,6 +18,7 @@ final class Engine {
   let router: Router
   let authenticator: Authenticator
   let exchanger: Exchanger
+  let limiter: RateLimiter
   let exchanges: TokenExchanges
   let sharedCache: SharedCacheLink?
   let keyKeeper: KeyKeeper
@@ -62,29 +63,33 @@ final class Engine {
     var listeners: [String: Listener] = [:]
     for (index, name) in configuration.listenerDoors.enumerated() {
       listeners[name] = Listener(
-        index: index, name: configuration.listeners[index].name,
-        tls: shared.listenerContexts[index], handshakeTimeoutMs: limits.tlsHandshakeTimeoutMs)
+        configuration.listeners[index], index: index, tls: shared.listenerContexts[index],
+        handshakeTimeoutMs: limits.tlsHandshakeTimeoutMs)
     }
     self.listeners = listeners
 
     callerHeaders = EngineBuilder.callerHeaders(configuration)
     let builder = EngineBuilder(
       shared: shared, workers: workers, index: index, loop: loop, buffers: buffers,
-      callerHeaders: callerHeaders)
+      callerHeaders: callerHeaders, digester: digester)
     let upstreams = builder.upstreams(after: former?.upstreams ?? [])
     clients = HTTPClients(resolver: shared.process.resolver, buffers: buffers, loop: loop)
-    keyKeeper = KeyKeeper(shared.tokens, clients: clients, digester: digester, loop: loop)
+    keyKeeper = KeyKeeper(
+      shared.tokens, clients: clients, files: shared.process.files, digester: digester, loop: loop)
     authenticator = Authenticator(
       shared.tokens, tokens: WorkerTokens(), digester: digester,
       claims: configuration.accessLog?.claims ?? [])
     let (resolver, buffers) = (shared.process.resolver, buffers)
-    sharedCache = shared.tokens.cache.map {
-      SharedCacheLink($0, resolver: resolver, buffers: buffers, loop: loop, workers: workers)
+    sharedCache = shared.tokens.cache.map { cache in
+      if let running = former?.sharedCache, running.isLink(to: cache) { return running }
+      return SharedCacheLink(
+        cache, resolver: resolver, buffers: buffers, loop: loop, workers: workers)
     }
     exchanges = TokenExchanges(
       shared.tokens, worker: worker, index: index, clients: clients, cache: sharedCache,
       digester: digester, loop: loop)
     exchanger = Exchanger(exchanges)
+    limiter = RateLimiter(shared.process.rates, digester: digester, link: sharedCache)
     router = Router(builder.routes(upstreams, targets: exchanges))
     log = shared.log.flatMap { log in
       configuration.accessLog.map { settings in
@@ -96,6 +101,9 @@ final class Engine {
     authentications = shared.process.requests.authentication(of: index)
   }
 
+  /// Those who ask servers how they are.
+  var checkers: [HealthChecker] { upstreams.flatMap(\.checkers) }
+
   /// The connections to all servers.
   var pools: [UpstreamPool] { upstreams.flatMap { $0.servers.map(\.pool) } }
 
@@ -103,8 +111,12 @@ final class Engine {
   func retire(for next: Engine) {
     keyKeeper.end()
     clients.close()
-    sharedCache?.end()
+    if sharedCache !== next.sharedCache { sharedCache?.end() }
     log?.retire()
+    let keptUpstreams = Set(next.upstreams.map(ObjectIdentifier.init))
+    for upstream in upstreams where !keptUpstreams.contains(ObjectIdentifier(upstream)) {
+      for checker in upstream.checkers { checker.end() }
+    }
     let kept = Set(next.pools.map(ObjectIdentifier.init))
     for pool in pools where !kept.contains(ObjectIdentifier(pool)) { pool.close() }
   }
@@ -138,10 +150,21 @@ final class Engine {
   }
 
   /// Who is at the other end of a connection, and whether it may speak for others.
-  func peer(_ address: SocketAddress) -> Peer {
-    let host = address.host
-    let isTrusted = !trusted.isEmpty && IPAddress(host).map(trusted.contains) ?? false
-    return Peer(address: Array(host.utf8), isTrusted: isTrusted)
+  func peer(_ source: ConnectionSource, at listener: Listener) -> Peer {
+    let host: String
+    let isTrusted: Bool
+    switch source.address {
+    case .socket(let address):
+      host = address.host
+      isTrusted = !trusted.isEmpty && IPAddress(host).map(trusted.contains) ?? false
+    case .told(let address):
+      host = address.description
+      isTrusted = trusted.contains(address)
+    case .local:
+      return Peer(
+        address: Peer.local, isTrusted: listener.isTrusted && !source.isUnnamed, isLocal: true)
+    }
+    return Peer(address: Array(host.utf8), isTrusted: isTrusted && !source.isUnnamed)
   }
 
   /// Gives the request its id and finds its client: what a trusted proxy says of them, else our own

@@ -1,5 +1,4 @@
 import Crypto
-import Glibc
 import OAuth
 package import Reactor
 import Synchronization
@@ -24,8 +23,7 @@ package final class Gateway: Sendable {
   /// What a reload replaces.
   private struct Running {
     var shared: SharedState
-    /// The sockets of each door; the workers own them while it is open.
-    var sockets: [Door: [ListeningSocket.Bound]]
+    var doors: [Door: OpenDoor]
   }
 
   /// Starts a gateway: loads its certificates, binds its addresses, and only when all of that
@@ -65,11 +63,13 @@ package final class Gateway: Sendable {
     _ prepared: Prepared, _ process: ProcessState, workerCount: Int, _ inheritance: Inheritance?
   ) throws(SystemError) {
     self.process = process
+    let log = try prepared.log(after: nil)
     let doors = try Doors(
-      prepared.configuration, copies: workerCount, keeping: [:],
-      adopting: inheritance?.sockets ?? [:])
-    let shared = prepared.shared(process, log: try prepared.log(after: nil), after: nil)
-    running = Mutex(Running(shared: shared, sockets: doors.sockets))
+      prepared.configuration, workers: workerCount, keeping: [:],
+      adopting: inheritance?.sockets)
+    let shared = prepared.shared(process, log: log, after: nil)
+    running = Mutex(Running(shared: shared, doors: doors.all))
+    for line in doors.oddities { process.report(line) }
 
     var workers: [Worker] = []
     var threads: [WorkerThread.Handle] = []
@@ -77,8 +77,7 @@ package final class Gateway: Sendable {
       let loop = try EventLoop()
       let worker = Worker(loop: loop, process: process, index: index)
       let plan = WorkerPlan(
-        shared: shared, workers: workerCount,
-        opened: inheritance == nil ? doors.opened(at: index, of: workerCount) : [:], closed: [])
+        shared: shared, workers: workerCount, opened: doors.opened(at: index), closed: [])
       loop.spawn { await worker.adopt(plan) }
       workers.append(worker)
       threads.append(try WorkerThread.start("tg-worker-\(index)") { loop.run() })
@@ -90,19 +89,24 @@ package final class Gateway: Sendable {
 
   // What runs.
 
-  /// Where its listeners listen, in the configuration's order, with the ports chosen by the system.
-  package var addresses: [SocketAddress] {
+  /// Where its listeners listen that have a port, in the configuration's order, with the ports
+  /// chosen by the system.
+  package var addresses: [SocketAddress] { listening.compactMap(\.networkAddress) }
+
+  /// Where its listeners listen, for people, in the configuration's order.
+  package var places: [String] { listening.map(\.description) }
+
+  private var listening: [OpenDoor] {
     running.withLock { running in
-      running.shared.configuration.listenerDoors.compactMap {
-        running.sockets[.listener($0)]?.first?.address
-      }
+      running.shared.configuration.listenerDoors.compactMap { running.doors[.listener($0)] }
     }
   }
 
   /// Where its admin address is.
   package var adminAddress: SocketAddress? {
     running.withLock { running in
-      running.sockets.first { if case .admin = $0.key { true } else { false } }?.value.first?.address
+      running.doors.first { if case .admin = $0.key { true } else { false } }?
+        .value.networkAddress
     }
   }
 
@@ -143,17 +147,19 @@ package final class Gateway: Sendable {
     let shared: SharedState
     do throws(SystemError) {
       let log = try prepared.log(after: former.shared.log)
-      doors = try Doors(configuration, copies: workers.count, keeping: former.sockets)
+      doors = try Doors(configuration, workers: workers.count, keeping: former.doors)
       shared = prepared.shared(process, log: log, after: former.shared)
     } catch {
       throw .system("\(error)")
     }
-    running.withLock { $0 = Running(shared: shared, sockets: doors.sockets) }
+    running.withLock { $0 = Running(shared: shared, doors: doors.all) }
+    // Ours first: a socket listens until its last descriptor is closed, which is a worker's.
+    for door in doors.closed { former.doors[door]?.close() }
     let adopted = Semaphore()
     for (index, worker) in workers.enumerated() {
       let plan = WorkerPlan(
         shared: shared, workers: workers.count,
-        opened: doors.opened(at: index, of: workers.count), closed: doors.closed)
+        opened: doors.opened(at: index), closed: doors.closed)
       worker.loop.spawn {
         await worker.adopt(plan)
         adopted.signal()
@@ -169,32 +175,30 @@ package final class Gateway: Sendable {
 
   /// What a process that takes over is to be told of the doors and keys of this one.
   package var legacy: Legacy {
-    running.withLock { Legacy(sockets: $0.sockets, tickets: process.tickets) }
+    running.withLock { Legacy(doors: $0.doors, tickets: process.tickets) }
   }
 
-  /// Opens the doors of a gateway that was started to take over.
-  ///
-  /// Where the process before it had fewer workers, the sockets that are missing are bound now and
-  /// not before: what a socket that nobody accepts from is given waits.
+  /// Opens the doors of a gateway that was started to take over. Where one can't be opened to a
+  /// worker, the operator is told, and the others serve.
   package func open() {
-    let sockets = running.withLock { running in
-      for (door, sockets) in running.sockets {
-        guard case .listener = door, let first = sockets.first else { continue }
-        for _ in sockets.count..<max(sockets.count, workers.count) {
-          do throws(SystemError) {
-            running.sockets[door]?.append(try ListeningSocket.bind(at: first.address))
-          } catch {
-            process.report("a worker does not listen: \(error)")
-          }
+    let doors = running.withLock { $0.doors }
+    let opened = Semaphore()
+    for worker in workers.indices {
+      var sockets: [Door: [ListeningSocket.Bound]] = [:]
+      for (door, open) in doors {
+        let count = door.isForCallers ? workers.count : 1
+        guard worker < count else { continue }
+        do throws(SystemError) {
+          if worker == 0 { try open.complete(workers: count) }
+          sockets[door] = try open.copies(for: worker, of: count)
+        } catch {
+          process.report("worker \(worker) does not listen at \(open): \(error)")
         }
       }
-      return running.sockets
-    }
-    let opened = Semaphore()
-    for (index, worker) in workers.enumerated() {
-      let doors = sockets.mapValues { Doors.share($0, of: index, among: workers.count) }
+      let mine = sockets
+      let worker = workers[worker]
       worker.loop.spawn {
-        await worker.open(doors)
+        await worker.open(mine)
         opened.signal()
       }
     }
@@ -204,6 +208,10 @@ package final class Gateway: Sendable {
   /// Stops accepting, because another process does at the same sockets. Connections are served on;
   /// each is ended after its next answer.
   package func leave() {
+    for door in running.withLock({ $0.doors }).values {
+      door.leaveFile()
+      door.close()
+    }
     let left = Semaphore()
     for worker in workers {
       worker.loop.spawn {
@@ -228,11 +236,19 @@ package final class Gateway: Sendable {
   /// Stops accepting, ends idle connections and lets requests finish.
   package func drain() {
     process.beginDraining()
+    closeDoors()
     for worker in workers {
       worker.loop.spawn {
         await worker.drain { [self] in noteDrained(worker) }
       }
     }
+  }
+
+  /// Closes the listeners as far as they are not a worker's, which takes first what waits there.
+  /// Who looks after the process is answered to the end.
+  private func closeDoors() {
+    let doors = running.withLock { $0.doors }
+    for (door, open) in doors { if case .listener = door { open.close() } }
   }
 
   private func noteDrained(_ worker: Worker) {
@@ -246,6 +262,7 @@ package final class Gateway: Sendable {
 
   /// Ends all threads; requests that are under way are cut.
   package func stop() {
+    closeDoors()
     let finished = Semaphore()
     for worker in workers {
       worker.loop.spawn {
@@ -306,130 +323,5 @@ struct Prepared {
   private var digest: String {
     guard let digester = try? Digester() else { return "" }
     return String(digester.digest(configuration.digestInput).description.prefix(16))
-  }
-}
-
-/// A configuration's doors: those that are open already, those that were bound or taken over for
-/// it, and those that it no longer has.
-struct Doors {
-  private(set) var sockets: [Door: [ListeningSocket.Bound]] = [:]
-  private(set) var closed: [Door] = []
-  /// Those that are not open yet.
-  private var new: Set<Door> = []
-  /// Those that were bound here.
-  private var bound: [ListeningSocket.Bound] = []
-
-  /// Binds what is not open yet.
-  ///
-  /// - Parameters:
-  ///   - copies: sockets of a listener, one for each worker.
-  ///   - open: what is open.
-  ///   - inherited: what another process has open; what the configuration has no use for is closed.
-  init(
-    _ configuration: Configuration, copies: Int, keeping open: [Door: [ListeningSocket.Bound]],
-    adopting inherited: [Door: [ListeningSocket.Bound]] = [:]
-  ) throws(SystemError) {
-    do throws(SystemError) {
-      try bindAll(configuration, copies: copies, open, inherited)
-    } catch {
-      discard()
-      throw error
-    }
-    closed = open.keys.filter { sockets[$0] == nil }
-    for (door, sockets) in inherited where self.sockets[door] == nil {
-      for socket in sockets { socket.discard() }
-    }
-  }
-
-  /// Closes what was bound and is not wanted after all.
-  func discard() {
-    for socket in bound { socket.discard() }
-  }
-
-  private mutating func bindAll(
-    _ configuration: Configuration, copies: Int, _ open: [Door: [ListeningSocket.Bound]],
-    _ inherited: [Door: [ListeningSocket.Bound]]
-  ) throws(SystemError) {
-    let names = configuration.listenerDoors
-    for (index, listener) in configuration.listeners.enumerated() {
-      try add(.listener(names[index]), listener.address, copies: copies, open, inherited)
-    }
-    if let admin = configuration.admin {
-      try add(.admin("\(admin.address)"), admin.address, copies: 1, open, inherited)
-      if let probes = admin.probes {
-        try add(.probes("\(probes)"), probes, copies: 1, open, inherited)
-      }
-    }
-  }
-
-  /// A worker's sockets of the new doors; the admin address is the first worker's.
-  func opened(at worker: Int, of workers: Int) -> [Door: [ListeningSocket.Bound]] {
-    sockets.filter { new.contains($0.key) }.mapValues {
-      Self.share($0, of: worker, among: workers)
-    }
-  }
-
-  /// Every socket is somebody's: what is given to one that nobody accepts from waits for ever.
-  static func share(
-    _ sockets: [ListeningSocket.Bound], of worker: Int, among workers: Int
-  ) -> [ListeningSocket.Bound] {
-    sockets.indices.filter { $0 % workers == worker }.map { sockets[$0] }
-  }
-
-  private mutating func add(
-    _ door: Door, _ address: ListenAddress, copies: Int, _ open: [Door: [ListeningSocket.Bound]],
-    _ inherited: [Door: [ListeningSocket.Bound]]
-  ) throws(SystemError) {
-    if let sockets = open[door] {
-      self.sockets[door] = sockets
-      return
-    }
-    new.insert(door)
-    if let sockets = inherited[door] {
-      self.sockets[door] = sockets
-      return
-    }
-    let made = try Self.bind(address, copies: copies)
-    bound += made
-    sockets[door] = made
-  }
-
-  /// Binds an address as often as there are workers; the first time without sharing, so that an
-  /// address in use is noticed.
-  private static func bind(
-    _ address: ListenAddress, copies: Int
-  ) throws(SystemError) -> [ListeningSocket.Bound] {
-    var last: SystemError?
-    for wanted in try resolved(address) {
-      do throws(SystemError) {
-        // A port that the system chooses is nobody else's.
-        let first: ListeningSocket.Bound
-        if wanted.port == 0 {
-          first = try ListeningSocket.bind(at: wanted)
-        } else {
-          first = try ListeningSocket.bind(at: try ListeningSocket.probe(wanted))
-        }
-        return [first]
-          + (try (1..<max(1, copies)).map { _ throws(SystemError) in
-            try ListeningSocket.bind(at: first.address)
-          })
-      } catch {
-        last = error
-      }
-    }
-    throw last ?? SystemError.timedOut("resolve \(address)")
-  }
-
-  private static func resolved(
-    _ address: ListenAddress
-  ) throws(SystemError) -> [SocketAddress] {
-    if let literal = SocketAddress(literal: address.host.text, port: address.port) {
-      return [literal]
-    }
-    do throws(Resolver.Failure) {
-      return try Resolver.resolve(address.host.text, port: address.port)
-    } catch {
-      throw SystemError(call: "resolve \(address.host.text): \(error.text)", code: EADDRNOTAVAIL)
-    }
   }
 }

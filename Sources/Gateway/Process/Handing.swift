@@ -1,3 +1,4 @@
+import Glibc
 package import Reactor
 import Wire
 
@@ -6,7 +7,7 @@ import Wire
 ///
 ///     tollgate-handover 1
 ///     ready                                    (or: not-ready)
-///     door listener 7 127.0.0.1:8443 NAME      (a line a socket)
+///     door listener own 7 127.0.0.1:8443 NAME  (a line a socket, with tabs; or: shared)
 ///     tickets                                  (and the keys, which are no text)
 ///
 /// Names are those of `Door`: an address of the routes file, so both processes know a door by what
@@ -15,6 +16,8 @@ enum HandoverText {
   /// Of this text; one that says another is refused.
   static let greeting = "tollgate-handover 1"
   static let doorWord = "door"
+  static let ownWord = "own"
+  static let sharedWord = "shared"
   static let ticketsWord = "tickets"
   static let readyWord = "ready"
   static let notReadyWord = "not-ready"
@@ -32,13 +35,13 @@ package struct Legacy: Sendable {
   private let sockets: [Door: [ListeningSocket.Bound]]
   private let tickets: TicketKeys
 
-  init(sockets: [Door: [ListeningSocket.Bound]], tickets: TicketKeys) {
-    self.sockets = sockets
+  init(doors: [Door: OpenDoor], tickets: TicketKeys) {
+    sockets = doors.mapValues(\.sockets)
     self.tickets = tickets
   }
 
   /// The numbers of all sockets.
-  package var numbers: [CInt] { sockets.values.joined().map(\.number) }
+  package var numbers: [CInt] { sockets.values.joined().map(\.raw) }
 
   /// Tells the other process of them.
   ///
@@ -48,8 +51,16 @@ package struct Legacy: Sendable {
     try channel.send(isReady ? HandoverText.readyWord : HandoverText.notReadyWord)
     for (door, sockets) in sockets {
       for socket in sockets {
-        try channel.send(
-          "\(HandoverText.doorWord) \(door.kind) \(socket.number) \(socket.address) \(door.name)")
+        let words = [
+          HandoverText.doorWord, door.kind,
+          socket.isShared ? HandoverText.sharedWord : HandoverText.ownWord, "\(socket.raw)",
+          "\(socket.address)", door.name,
+        ]
+        // A path may hold anything.
+        guard words.allSatisfy({ !$0.contains { "\t\n".contains($0) } }) else {
+          throw SystemError(call: "hand over \(socket.address)", code: EINVAL)
+        }
+        try channel.send(words.joined(separator: "\t"))
       }
     }
     try channel.send(HandoverText.ticketsWord)
@@ -79,7 +90,7 @@ package struct Inheritance: Sendable {
 
     let greeting = try line()
     guard greeting == HandoverText.greeting else {
-      throw HandoverFault("it is spoken to as \"\(ShownText.plain(greeting))\", a language it lacks")
+      throw HandoverFault("it is spoken to as \"\(ShownText.plain(greeting))\"")
     }
     wasReady = try line() == HandoverText.readyWord
     var sockets: [Door: [ListeningSocket.Bound]] = [:]
@@ -102,18 +113,20 @@ package struct Inheritance: Sendable {
   private static func door(
     _ line: String
   ) throws(HandoverFault) -> (Door, ListeningSocket.Bound) {
-    let words = line.split(separator: " ", maxSplits: 4).map(String.init)
-    guard words.count == 5, words[0] == HandoverText.doorWord,
-      let door = Door(kind: words[1], name: words[4]), let number = CInt(words[2])
+    let words = line.split(separator: "\t", omittingEmptySubsequences: false).map(String.init)
+    guard words.count == 6, words[0] == HandoverText.doorWord,
+      [HandoverText.ownWord, HandoverText.sharedWord].contains(words[2]),
+      let door = Door(kind: words[1], name: words[5]), let number = CInt(words[3])
     else { throw HandoverFault("\"\(ShownText.plain(line))\" names no door") }
     let bound: ListeningSocket.Bound
     do throws(SystemError) {
-      bound = try ListeningSocket.inherited(number)
+      bound = try ListeningSocket.inherited(
+        number, isShared: words[2] == HandoverText.sharedWord)
     } catch {
-      throw HandoverFault("the socket of \(words[3]) did not come: \(error)")
+      throw HandoverFault("the socket of \(words[4]) did not come: \(error)")
     }
-    guard "\(bound.address)" == words[3] else {
-      throw HandoverFault("the socket of \(words[3]) listens at \(bound.address)")
+    guard "\(bound.address)" == words[4] else {
+      throw HandoverFault("the socket of \(words[4]) listens at \(bound.address)")
     }
     return (door, bound)
   }

@@ -6,7 +6,9 @@ import Synchronization
 /// loss to begin anew at a reload.
 final class ProcessState: Sendable {
   let resolver = Resolver()
+  let files = FileReader()
   let tickets: TicketKeys
+  let rates = RateTable()
   let config = ConfigRecord()
   let reloads = ReloadRequests()
   let report: @Sendable (String) -> Void
@@ -17,6 +19,7 @@ final class ProcessState: Sendable {
   private let connections = Atomic<Int>(0)
   private let draining = Atomic<Bool>(false)
   private let shortageReportedMs = Atomic<Int64>(Int64.min / 2)
+  private let strangersReportedMs = Atomic<Int64>(Int64.min / 2)
 
   /// - Parameter tickets: those of a process that this one takes over from.
   init(tickets: TicketKeys? = nil, report: @escaping @Sendable (String) -> Void) {
@@ -32,13 +35,20 @@ final class ProcessState: Sendable {
   /// Tells the operator that connections can't be accepted, for all workers at most once in
   /// `Limits.shortageReportEveryMs`.
   func reportShortage(_ error: SystemError, nowMs: Int64) {
-    let lastMs = shortageReportedMs.load(ordering: .relaxed)
-    guard nowMs - lastMs >= Limits.shortageReportEveryMs,
-      shortageReportedMs.compareExchange(
-        expected: lastMs, desired: nowMs, ordering: .relaxed
-      ).exchanged
-    else { return }
+    guard isTime(shortageReportedMs, nowMs: nowMs) else { return }
     report("can't accept connections: \(error)")
+  }
+
+  /// Tells the operator of a connection that was closed before it was anybody's, as seldom: what
+  /// anybody can do by connecting must not fill the disk.
+  func reportStrangers(_ text: @autoclosure () -> String, nowMs: Int64) {
+    if isTime(strangersReportedMs, nowMs: nowMs) { report(text()) }
+  }
+
+  private func isTime(_ reportedMs: borrowing Atomic<Int64>, nowMs: Int64) -> Bool {
+    let lastMs = reportedMs.load(ordering: .relaxed)
+    return nowMs - lastMs >= Limits.shortageReportEveryMs
+      && reportedMs.compareExchange(expected: lastMs, desired: nowMs, ordering: .relaxed).exchanged
   }
 
   /// Counts a caller's connection in; false when that is one too many.

@@ -39,9 +39,10 @@ package final class SharedState: Sendable {
     var formerByName: [String: SharedUpstream] = [:]
     for upstream in former?.upstreams ?? [] { formerByName[upstream.settings.name] = upstream }
     upstreams = configuration.upstreams.enumerated().map { index, settings in
-      let made = SharedUpstream(settings, material.upstreams[index])
-      guard let same = formerByName[settings.name], same.isSame(as: made) else { return made }
-      return same
+      let former = formerByName[settings.name]
+      let material = material.upstreams[index]
+      if let former, former.isFor(settings, material) { return former }
+      return SharedUpstream(settings, material, after: former, report: process.report)
     }
   }
 
@@ -61,30 +62,6 @@ package final class SharedState: Sendable {
   }
 
   func giveConnection() { process.giveConnection() }
-}
-
-/// One upstream with what all workers share of it. Connections to its servers outlive a reload that
-/// changes nothing of it.
-final class SharedUpstream: Sendable {
-  let settings: UpstreamSettings
-  let context: TLSClientContext?
-  /// By server.
-  let counts: [ConnectionCount]
-  private let materialDigest: [UInt8]
-
-  init(_ settings: UpstreamSettings, _ material: TLSMaterial.Client) {
-    self.settings = settings
-    context = material.context
-    materialDigest = material.digest
-    counts = settings.servers.map { _ in
-      ConnectionCount(max: settings.connectionsMax, queue: Limits.upstreamQueueMax)
-    }
-  }
-
-  /// Whether connections made for one are as good for the other.
-  func isSame(as other: SharedUpstream) -> Bool {
-    settings.isSame(as: other.settings) && materialDigest == other.materialDigest
-  }
 }
 
 /// The access log's writer, on loan to each configuration that writes to the same place; with the

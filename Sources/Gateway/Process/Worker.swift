@@ -3,13 +3,6 @@ import HTTP
 import Reactor
 import Wire
 
-/// A place where connections come in. Its name tells it from all others, also after a reload.
-enum Door: Hashable, Sendable {
-  case listener(String)
-  case admin(String)
-  case probes(String)
-}
-
 /// What changes for a worker when it starts and at each reload.
 struct WorkerPlan: Sendable {
   let shared: SharedState
@@ -36,13 +29,20 @@ actor Worker {
   private var engine: Engine?
   /// How many configurations it has taken up.
   private var adoptions = 0
-  /// What waits at each open door: one socket, more where another process had more workers.
-  private var doors: [Door: [Waiter]] = [:]
+  /// The sockets at which it accepts; a door that systemd passes may have several.
+  private var entrances: [Door: [Entrance]] = [:]
+
+  private final class Entrance {
+    let waiter: Waiter
+    var isClosed = false
+    init(_ waiter: Waiter) { self.waiter = waiter }
+  }
+
   /// A caller's connection and how it came.
   private struct Guest {
     let connection: ServerConnection
     let listener: String
-    let address: SocketAddress
+    let source: ConnectionSource
     /// Whose listener it came by is no more: it is served to its end by what it came for.
     var engine: Engine?
     /// Since when it idles; nil while it is served.
@@ -56,6 +56,8 @@ actor Worker {
   private var isDraining = false
   /// Another process accepts in this one's place.
   private var isLeaving = false
+  /// When tunnels end that go on while it drains.
+  private var tunnelsEndMs = Int64.max
   private var onDrained: (@Sendable () -> Void)?
   /// Callers of TLS listeners who have not said anything yet.
   private var silent: [ObjectIdentifier: Waiter] = [:]
@@ -85,14 +87,19 @@ actor Worker {
     self.engine = engine
     adoptions += 1
     let kept = Set(former?.pools.map(ObjectIdentifier.init) ?? [])
+    let keptCheckers = Set(former?.checkers.map(ObjectIdentifier.init) ?? [])
     former?.retire(for: engine)
     for door in plan.closed { close(door, former) }
     open(plan.opened)
     for (index, pool) in engine.pools.enumerated() where !kept.contains(ObjectIdentifier(pool)) {
       loop.spawn { await self.keepPool(index, of: plan.shared) }
     }
+    for (index, checker) in engine.checkers.enumerated()
+    where !keptCheckers.contains(ObjectIdentifier(checker)) {
+      loop.spawn { await self.keepChecking(index, of: plan.shared) }
+    }
     if engine.log != nil { loop.spawn { await self.flushLog(of: plan.shared) } }
-    if engine.sharedCache != nil {
+    if engine.sharedCache != nil, engine.sharedCache !== former?.sharedCache {
       loop.spawn { await self.keepSharedCache(of: plan.shared) }
       loop.spawn { await self.keepSharedLocks(of: plan.shared) }
     }
@@ -115,7 +122,10 @@ actor Worker {
   }
 
   private func close(_ door: Door, _ former: Engine?) {
-    for waiter in doors.removeValue(forKey: door) ?? [] { waiter.signal() }
+    for entrance in entrances.removeValue(forKey: door) ?? [] {
+      entrance.isClosed = true
+      entrance.waiter.signal()
+    }
     guard case .listener(let name) = door else { return }
     for (serial, guest) in guests where guest.listener == name && guest.engine == nil {
       guests[serial]?.engine = former
@@ -131,6 +141,10 @@ actor Worker {
 
   private func keepPool(_ index: Int, of shared: SharedState) async {
     await engine(of: shared)?.pools[index].keepIdle()
+  }
+
+  private func keepChecking(_ index: Int, of shared: SharedState) async {
+    await engine(of: shared)?.checkers[index].run()
   }
 
   private func flushLog(of shared: SharedState) async {
@@ -184,13 +198,13 @@ actor Worker {
     }
     let waiter = Waiter(on: loop)
     socket.waiter = waiter
-    doors[door, default: []].append(waiter)
+    let entrance = Entrance(waiter)
+    entrances[door, default: []].append(entrance)
     var hasReported = false
     var acceptedInTurn = 0
     var failedInRow = 0
     while true {
-      let isClosing =
-        isDraining && isForCallers || doors[door]?.contains { $0 === waiter } != true
+      let isClosing = isDraining && isForCallers || entrance.isClosed
       switch socket.accept(on: loop) {
       case .connection(let connection, let peer):
         hasReported = false
@@ -225,7 +239,7 @@ actor Worker {
     }
   }
 
-  private func admit(_ socket: Socket, _ peer: SocketAddress, _ door: Door, serial: UInt64) {
+  private func admit(_ socket: Socket, _ peer: SocketAddress?, _ door: Door, serial: UInt64) {
     switch door {
     case .admin: loop.spawn { await self.serveAdmin(socket, isProbe: false) }
     case .probes: loop.spawn { await self.serveAdmin(socket, isProbe: true) }
@@ -234,9 +248,10 @@ actor Worker {
       let isWelcome = engine.shared.takeConnection() || makeRoom()
       loop.spawn {
         if isWelcome {
-          await self.welcome(socket, peer, name, listener, engine, serial: serial)
+          await self.welcome(
+            socket, ConnectionSource(peer: peer), name, listener, engine, serial: serial)
         } else {
-          await self.shed(socket, peer, listener, engine)
+          await self.shed(socket, ConnectionSource(peer: peer), listener, engine)
         }
       }
     }
@@ -255,11 +270,22 @@ actor Worker {
   }
 
   private func welcome(
-    _ socket: Socket, _ peer: SocketAddress, _ name: String, _ listener: Listener,
+    _ socket: Socket, _ source: ConnectionSource, _ name: String, _ listener: Listener,
     _ engine: Engine, serial: UInt64
   ) async {
     let waiter = Waiter(on: loop)
     socket.waiter = waiter
+    var source = source
+    if listener.takesProxyHeader {
+      let untilMs = loop.nowMs + engine.connectionLimits.headerTimeoutMs
+      guard
+        let told = await announced(socket, source, listener, engine, waiter, untilMs: untilMs)
+      else {
+        process.giveConnection()
+        return
+      }
+      source = told
+    }
     let stream = await secured(
       socket, listener, waiter, untilMs: loop.nowMs + listener.handshakeTimeoutMs)
     guard let stream else {
@@ -268,11 +294,11 @@ actor Worker {
     }
     let connection = ServerConnection(
       stream, waiter: waiter, buffers: engine.buffers, limits: engine.connectionLimits)
-    var guest = Guest(connection: connection, listener: name, address: peer)
-    if isDraining { connection.drain() }
+    var guest = Guest(connection: connection, listener: name, source: source)
+    if isDraining { drain(connection) }
     if isLeaving {
       connection.closesAfterAnswer = true
-    } else if doors[.listener(name)] == nil {
+    } else if entrances[.listener(name)] == nil {
       // The listener was taken away during the handshake.
       guest.engine = engine
       connection.drain()
@@ -320,7 +346,8 @@ actor Worker {
           let listener = server.listeners[guest.listener]
         else { break serving }
         isPinned = guest.engine != nil
-        request = Request(connection, listener: listener, peer: server.peer(guest.address))
+        request = Request(
+          connection, listener: listener, peer: server.peer(guest.source, at: listener))
       }
       guard let request, let server = isPinned ? guests[serial]?.engine : engine
       else { break serving }
@@ -334,6 +361,29 @@ actor Worker {
     guests[serial] = nil
     process.giveConnection()
     if guests.isEmpty { onDrained?() }
+  }
+
+  /// Where a connection comes from, by what the proxy in front says; nil where it must close.
+  private func announced(
+    _ socket: Socket, _ source: ConnectionSource, _ listener: Listener, _ engine: Engine,
+    _ waiter: Waiter, untilMs: Int64
+  ) async -> ConnectionSource? {
+    let name = ObjectIdentifier(waiter)
+    silent[name] = waiter
+    defer { silent[name] = nil }
+    let announcement = ProxyAnnouncement(socket: socket, waiter: waiter, buffers: engine.buffers)
+    let peer = engine.peer(source, at: listener)
+    do throws(ProxyAnnouncement.Failure) {
+      return try await announcement.read(
+        after: source, from: peer, untilMs: untilMs, isEnding: { isDraining })
+    } catch {
+      if let text = error.text {
+        process.reportStrangers(
+          "a connection of \(String(decoding: peer.address, as: UTF8.self)) to "
+            + "\(listener.name) is closed: \(text)", nowMs: loop.nowMs)
+      }
+      return nil
+    }
   }
 
   private func secured(
@@ -371,18 +421,26 @@ actor Worker {
 
   /// One connection too many: told so, where that is not too much itself, and in any case logged.
   private func shed(
-    _ socket: Socket, _ peer: SocketAddress, _ listener: Listener, _ engine: Engine
+    _ socket: Socket, _ source: ConnectionSource, _ listener: Listener, _ engine: Engine
   ) async {
     let waiter = Waiter(on: loop)
     socket.waiter = waiter
     let isTold = sheds.take(handshake: listener.tls != nil, nowMs: loop.nowMs)
     defer { if isTold { sheds.give() } }
     let untilMs = loop.nowMs + min(listener.handshakeTimeoutMs, Limits.shedHandshakeMs)
+    var source = source
+    if listener.takesProxyHeader, isTold {
+      guard
+        let told = await announced(socket, source, listener, engine, waiter, untilMs: untilMs)
+      else { return }
+      source = told
+    }
     let stream = isTold ? await secured(socket, listener, waiter, untilMs: untilMs) : nil
     let connection = ServerConnection(
       stream ?? ByteStream(socket), waiter: waiter, buffers: engine.buffers,
       limits: engine.connectionLimits)
-    await engine.shed(connection, from: listener, peer: engine.peer(peer), isTold: stream != nil)
+    await engine.shed(
+      connection, from: listener, peer: engine.peer(source, at: listener), isTold: stream != nil)
   }
 
   private func serveAdmin(_ socket: Socket, isProbe: Bool) async {
@@ -428,9 +486,13 @@ actor Worker {
   func drain(whenDone: @escaping @Sendable () -> Void) {
     isDraining = true
     onDrained = whenDone
-    for waiter in doors.values.joined() { waiter.signal() }
+    // Before the process ends: their callers are told, and their lines are written.
+    if let graceMs = engine?.shared.configuration.shutdown.graceMs {
+      tunnelsEndMs = loop.nowMs + graceMs - min(Limits.tunnelFarewellMs, graceMs / 4)
+    }
+    for entrance in entrances.values.joined() { entrance.waiter.signal() }
     for waiter in silent.values { waiter.signal() }
-    for guest in guests.values { guest.connection.drain() }
+    for guest in guests.values { drain(guest.connection) }
     if guests.isEmpty { whenDone() }
   }
 
@@ -438,10 +500,17 @@ actor Worker {
   /// callers are told with their next answer to come anew.
   func leave() {
     isLeaving = true
-    for door in doors.keys {
-      for waiter in doors.removeValue(forKey: door) ?? [] { waiter.signal() }
+    for entrance in entrances.values.joined() {
+      entrance.isClosed = true
+      entrance.waiter.signal()
     }
+    entrances = [:]
     for guest in guests.values { guest.connection.closesAfterAnswer = true }
+  }
+
+  private func drain(_ connection: ServerConnection) {
+    connection.drain()
+    connection.endTunnel(byMs: tunnelsEndMs)
   }
 
   /// Hands over the log lines that are left.

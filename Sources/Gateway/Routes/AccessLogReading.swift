@@ -43,7 +43,10 @@ extension Kind where Value == AccessLogField {
 extension Kind where Value == AccessLogSettings.Format {
   /// - Parameter claims: those that a template may name beside the fields.
   fileprivate static func logFormat(_ claims: [LoggedClaim]) -> Kind {
-    Kind { setting in
+    Kind(
+      .oneOf([.words(["json", "logfmt", "combined", "otel", "ecs"]), .pattern("\\{")]),
+      written: { $0 == .json ? "\"json\"" : nil }
+    ) { setting in
       guard let text = setting.node.string, text.bytes.contains(UInt8(ascii: "{")) else {
         return Kind.choice([
           ("json", .json), ("logfmt", .logfmt), ("combined", .combined), ("otel", .otel),
@@ -104,7 +107,7 @@ extension Kind where Value == AccessLogSettings.Format {
 
 extension Kind where Value == AccessLogSettings.Sample {
   fileprivate static var sample: Kind {
-    Kind { setting in
+    Kind(.map(.number(0...1))) { setting in
       let entries = Kind<[(Int, Bool, Double)]>.entries { name, value in
         let text = Array((name.node.string ?? "").bytes)
         let rate = Kind<Double>.fraction(0...1).read(value)
@@ -131,7 +134,7 @@ extension Kind where Value == AccessLogSettings.Sample {
 
 extension Kind where Value == AccessLogSettings.Output {
   fileprivate static var logOutput: Kind {
-    Kind { setting in
+    Kind(.string, written: { $0 == .standardOutput ? "\"-\"" : nil }) { setting in
       if setting.node.string == "-" { return .standardOutput }
       return Kind<FileReference>.file.read(setting).map { .file($0) }
     }
@@ -140,14 +143,24 @@ extension Kind where Value == AccessLogSettings.Output {
 
 extension Kind where Value == LoggedClaim {
   fileprivate static var loggedClaim: Kind {
-    Kind { setting in
+    Kind(
+      .oneOf([.string, .read { _ = hashed($0) }]),
+      written: { logged in
+        let name = Words.json(logged.claim.text)
+        return logged.isHashed ? "{\"hash\": \(name)}" : name
+      }
+    ) { setting in
       if setting.node.members == nil {
         return Kind<ClaimName>.claim.read(setting).map { LoggedClaim(claim: $0, isHashed: false) }
       }
-      return ObjectReader.read(setting) { object in
-        object.required("hash", .claim, "the claim whose digest is logged").map {
-          LoggedClaim(claim: $0, isHashed: true)
-        }
+      return hashed(setting)
+    }
+  }
+
+  private static func hashed(_ setting: Setting) -> LoggedClaim? {
+    ObjectReader.read(setting) { object in
+      object.required("hash", .claim, "the claim whose digest is logged").map {
+        LoggedClaim(claim: $0, isHashed: true)
       }
     }
   }

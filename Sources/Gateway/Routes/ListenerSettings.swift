@@ -5,9 +5,15 @@ package import Wire
 package struct ListenerSettings: Sendable {
   /// For the log; the address where the file gives no name.
   package let name: String
-  package let address: ListenAddress
+  package let address: ListenerAddress
+  /// Who may connect to a unix socket: the mode of its file.
+  package let socketMode: UInt32
   /// nil: clear text.
   package let tls: TLSTermination?
+  /// Whether a connection begins with what the proxy in front says of it (PROXY protocol).
+  package let takesProxyHeader: Bool
+  /// Of a unix socket: whether who connects counts as a trusted proxy.
+  package let isTrusted: Bool
   package let place: ConfigPlace
 
   package struct TLSTermination: Sendable {
@@ -38,7 +44,32 @@ package struct CertificateReference: Sendable {
   package let key: FileReference
 }
 
-/// Where to listen.
+/// Where a listener is.
+package enum ListenerAddress: Sendable, CustomStringConvertible {
+  case network(ListenAddress)
+  /// The file of a unix socket.
+  case unix(FileReference)
+  /// Sockets that systemd passes under this name.
+  case systemd(String, ConfigPlace)
+
+  package var place: ConfigPlace {
+    switch self {
+    case .network(let address): address.place
+    case .unix(let file): file.place
+    case .systemd(_, let place): place
+    }
+  }
+
+  package var description: String {
+    switch self {
+    case .network(let address): address.description
+    case .unix(let file): "unix:\(file.path)"
+    case .systemd(let name, _): "systemd:\(name)"
+    }
+  }
+}
+
+/// Where to listen for TCP.
 package struct ListenAddress: Sendable, CustomStringConvertible {
   /// An address to bind, or a name (`localhost`) to resolve first.
   package let host: HostName

@@ -5,84 +5,15 @@ import Wire
 
 extension Kind where Value == Configuration.Workers {
   static var workers: Kind {
-    Kind { setting in
+    Kind(
+      .oneOf([.words(["auto"]), .integer(1...1024)]),
+      written: { $0 == .automatic ? "\"auto\"" : nil }
+    ) { setting in
       if setting.node.string == "auto" { return .automatic }
       guard setting.node.number != nil else {
         return setting.refused("expected \"auto\" or a number of threads, found \(setting.found)")
       }
       return Kind<Int>.integer(1...1024).read(setting).map { .fixed($0) }
-    }
-  }
-}
-
-extension Kind where Value == ListenerSettings {
-  static var listener: Kind {
-    .object { object in
-      let name = object.optional("name", .text, "for match.listeners and the log")
-      let address = object.required(
-        "address", .listenAddress, "where to listen, such as \"0.0.0.0:8443\"")
-      let tls = object.optional("tls", .termination, "without it: clear text")
-      object.later("http2", default: .bool(false), "HTTP/2")
-      object.later("proxyProtocol", default: .bool(false), "HAProxy's PROXY protocol")
-      object.later("trusted", default: .bool(false), "who connects is a trusted proxy")
-      guard let address else { return nil }
-      return ListenerSettings(
-        name: name?.string ?? address.description, address: address, tls: tls,
-        place: object.setting.place)
-    }
-  }
-}
-
-extension Kind where Value == ListenerSettings.TLSTermination {
-  fileprivate static var termination: Kind {
-    .object { object in
-      let certificates = object.required(
-        "certificates", .list(.certificate, atLeastOne: true),
-        "certificate chains and their keys; the first is the default")
-      let minVersion = object.optional(
-        "minVersion", .choice(), default: TLSVersion.v1_2, "the oldest version taken")
-      let clients = ListenerSettings.ClientCertificates.read(&object)
-      return certificates.map {
-        ListenerSettings.TLSTermination(
-          certificates: $0, minVersion: minVersion, clients: clients)
-      }
-    }
-  }
-}
-
-extension ListenerSettings.ClientCertificates {
-  private enum Wanted: String, CaseIterable {
-    case nobodys = "none"
-    case request, require
-  }
-
-  fileprivate static func read(_ object: inout ObjectReader) -> Self? {
-    let wanted = object.optional(
-      "clientAuth", .choice(), default: Wanted.nobodys, "whether callers show certificates")
-    let authority = object.optional("clientCA", .file, "who signs callers' certificates")
-    switch wanted {
-    case .nobodys:
-      if let authority {
-        object.setting.reading.warn(
-          authority.place, "callers are not asked for certificates: \"clientAuth\" is \"none\"")
-      }
-      return nil
-    case .request, .require:
-      if !object.has("clientCA") {
-        object.refuseMissing("clientCA", "the PEM file of those who sign callers' certificates")
-      }
-      return authority.map { Self(isRequired: wanted == .require, authority: $0) }
-    }
-  }
-}
-
-extension Kind where Value == CertificateReference {
-  fileprivate static var certificate: Kind {
-    .object { object in
-      let chain = object.required("chain", .file, "the certificate chain's PEM file")
-      let key = object.required("key", .file, "the private key's PEM file")
-      guard let chain, let key else { return nil }
-      return CertificateReference(chain: chain, key: key)
     }
   }
 }
@@ -151,6 +82,7 @@ enum Switchable<Settings> {
     _ name: String, _ purpose: String, in object: inout ObjectReader,
     _ body: (inout ObjectReader) -> Settings?
   ) -> Switchable? {
+    defer { object.describe(name, orElse: .words(["off"])) }
     if let setting = object.find(name), setting.node.members == nil {
       if setting.node.string == "off" { return .off }
       return setting.refused(

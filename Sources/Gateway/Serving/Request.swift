@@ -23,6 +23,10 @@ final class Request {
   /// Where the caller's token is, and the token itself where it stands there escaped.
   var tokenSource = TokenSource.header
   var unescapedToken: [UInt8] = []
+  /// What the answer says to pages of other origins; nil where the route says nothing of them.
+  var cors: CORS.Grant?
+  /// The protocol that the caller asks for and the route allows, in lower case.
+  var upgrade: [UInt8]?
   var record = AccessRecord()
 
   init(_ connection: ServerConnection, listener: Listener, peer: Peer) {
@@ -41,12 +45,18 @@ final class Request {
     port = nil
     tokenSource = .header
     if !unescapedToken.isEmpty { unescapedToken = [] }
+    cors = nil
+    if upgrade != nil { upgrade = nil }
   }
 
   var method: Method { connection.head.method }
 
   /// The port that the caller wants: the scheme's own where it names none.
   var wantedPort: UInt16 { port ?? (listener.tls == nil ? 80 : 443) }
+
+  /// The subject of the certificate that the caller has shown on this connection and that the
+  /// listener takes; read once a connection.
+  var tlsSubject: [UInt8]? { connection.stream.tls?.clientCertificate?.subject }
 
   /// The method's bytes, copied.
   var methodBytes: [UInt8] { bytes(connection.head.methodRange) }
@@ -61,24 +71,40 @@ final class Request {
 
 /// Who is at the other end of a connection.
 struct Peer {
+  /// As text.
   let address: [UInt8]
   let isTrusted: Bool
+  /// Whether it is a process of this machine that came by a unix socket: it has no address.
+  var isLocal = false
+
+  /// What stands for the address of such a one.
+  static let local = Array("unix:".utf8)
 }
 
 /// A listener as one worker uses it.
 final class Listener {
   let index: Int
+  let name: String
   let nameJSON: [UInt8]
   let tls: TLSServerContext?
   let handshakeTimeoutMs: Int64
+  /// Whether a connection begins with a PROXY header.
+  let takesProxyHeader: Bool
+  /// Whether who comes by this unix socket counts as a trusted proxy.
+  let isTrusted: Bool
 
-  init(index: Int, name: String, tls: TLSServerContext?, handshakeTimeoutMs: Int64) {
+  init(
+    _ settings: ListenerSettings, index: Int, tls: TLSServerContext?, handshakeTimeoutMs: Int64
+  ) {
     self.index = index
+    name = settings.name
     var json: [UInt8] = []
-    JSONWriter.appendString(name, to: &json)
+    JSONWriter.appendString(settings.name, to: &json)
     nameJSON = json
     self.tls = tls
     self.handshakeTimeoutMs = handshakeTimeoutMs
+    takesProxyHeader = settings.takesProxyHeader
+    isTrusted = settings.isTrusted
   }
 }
 
@@ -87,5 +113,15 @@ extension NormalisedPath {
   /// keeps them.
   func forwarded(_ rules: PathRules) -> [UInt8] {
     rules.emptySegments == .keep ? unmerged ?? merged : merged
+  }
+
+  /// What follows so many segments and a slash; never begins with a slash.
+  func rest(after segmentCount: Int) -> ArraySlice<UInt8> {
+    var rest = merged[...].dropFirst()
+    for _ in 0..<segmentCount {
+      guard let slash = rest.firstIndex(of: UInt8(ascii: "/")) else { return [] }
+      rest = rest[(slash + 1)...]
+    }
+    return rest
   }
 }

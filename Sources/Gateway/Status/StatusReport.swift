@@ -1,3 +1,4 @@
+import HTTP
 import JOSE
 import OAuth
 import Reactor
@@ -186,8 +187,14 @@ struct StatusReport {
         json.object { json in
           json.member("name", upstream.settings.name)
           json.list("servers") { json in
-            for server in upstream.settings.servers {
-              json.object { json in json.member("name", server.origin.authority) }
+            for server in upstream.servers {
+              json.object { json in
+                json.member("name", "\(server.target)")
+                json.member("state", server.state.word)
+                json.member("requests", server.state.tallies.sum { $0.requests })
+                json.member("failures", server.state.tallies.sum { $0.failures })
+                json.member("connections", max(0, server.count.numbers.open))
+              }
             }
           }
         }
@@ -229,4 +236,9 @@ struct StatusReport {
       }
     }
   }
+}
+
+extension ServerState {
+  /// Whether requests are sent to the server, and if not why.
+  fileprivate var word: String { isUnwell ? "unwell" : isEjected ? "left out" : "healthy" }
 }

@@ -10,14 +10,19 @@ import Wire
 final class KeyKeeper {
   private let shared: SharedTokens
   private let clients: HTTPClients
+  private let files: FileReader
   private let digester: Digester
   private let loop: EventLoop
   private var waiters: [Waiter] = []
   private var hasEnded = false
 
-  init(_ shared: SharedTokens, clients: HTTPClients, digester: Digester, loop: EventLoop) {
+  init(
+    _ shared: SharedTokens, clients: HTTPClients, files: FileReader, digester: Digester,
+    loop: EventLoop
+  ) {
     self.shared = shared
     self.clients = clients
+    self.files = files
     self.digester = digester
     self.loop = loop
   }
@@ -101,7 +106,8 @@ final class KeyKeeper {
     case .file(let file):
       let bytes: [UInt8]
       do throws(SystemError) {
-        bytes = try Files.read(file.path, bytesMax: Limits.keysBytesMax)
+        bytes = try await files.read(
+          file.path, bytesMax: Limits.keysBytesMax, waiter: waiter, untilMs: untilMs)
       } catch {
         throw Fault(text: "\(file.path): \(error)")
       }

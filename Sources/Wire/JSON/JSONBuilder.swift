@@ -2,8 +2,12 @@
 package struct JSONBuilder {
   package private(set) var bytes: [UInt8] = []
   private var needsComma = false
+  private var followsName = false
+  private let isIndented: Bool
+  private var depth = 0
 
-  package init() {}
+  /// - Parameter isIndented: for people: each member and element on a line of its own.
+  package init(isIndented: Bool = false) { self.isIndented = isIndented }
 
   /// An object, whose members `body` writes.
   package mutating func object(_ body: (inout JSONBuilder) -> Void) {
@@ -24,7 +28,9 @@ package struct JSONBuilder {
     separate()
     JSONWriter.appendString(name, to: &bytes)
     bytes.append(UInt8(ascii: ":"))
+    if isIndented { bytes.append(UInt8(ascii: " ")) }
     needsComma = false
+    followsName = true
   }
 
   package mutating func value(_ text: String) {
@@ -64,19 +70,37 @@ package struct JSONBuilder {
     needsComma = true
   }
 
+  /// A value that is JSON already.
+  package mutating func raw(_ json: String) {
+    separate()
+    bytes += json.utf8
+    needsComma = true
+  }
+
   private mutating func open(_ brace: UInt8) {
     separate()
     bytes.append(brace)
     needsComma = false
+    depth += 1
   }
 
   private mutating func close(_ brace: UInt8) {
+    depth -= 1
+    if needsComma { breakLine() }
     bytes.append(brace)
     needsComma = true
   }
 
   private mutating func separate() {
     if needsComma { bytes.append(UInt8(ascii: ",")) }
+    if depth > 0, !followsName { breakLine() }
+    followsName = false
+  }
+
+  private mutating func breakLine() {
+    guard isIndented else { return }
+    bytes.append(UInt8(ascii: "\n"))
+    for _ in 0..<depth { bytes += "  ".utf8 }
   }
 }
 

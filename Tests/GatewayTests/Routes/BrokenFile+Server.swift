@@ -134,14 +134,14 @@ extension BrokenFile {
             |                              ^~~~~~~~~~
       """#),
     .init(
-      "a listener on a unix socket",
+      "a probe address on a unix socket",
       file(
-        "listeners",
-        #"[{ "address": "unix:/run/t.sock" }]"#),
+        "admin",
+        #"{ "probes": "unix:/run/t.sock" }"#),
       #"""
-      routes.json:6:30: listeners[0].address: "unix:" addresses are not supported yet
-          6 |   "listeners": [{ "address": "unix:/run/t.sock" }]
-            |                              ^~~~~~~~~~~~~~~~~~
+      routes.json:7:24: admin.probes: "unix:" is for listeners; here it is host and port
+          7 |   "admin": { "probes": "unix:/run/t.sock" }
+            |                        ^~~~~~~~~~~~~~~~~~
       """#),
     .init(
       "HTTP/2 before its time",
@@ -253,19 +253,11 @@ extension BrokenFile {
     .init(
       "what a later step brings",
       file([
-        ("include", #"["routes.d/*.json"]"#),
-        ("defaults", #"{ "admit": {} }"#),
-        ("tracing", "{}"),
+        ("tracing", "{}")
       ]),
       #"""
-      routes.json:7:3: include: not supported yet
-          7 |   "include": ["routes.d/*.json"],
-            |   ^~~~~~~~~
-      routes.json:8:3: defaults: not supported yet
-          8 |   "defaults": { "admit": {} },
-            |   ^~~~~~~~~~
-      routes.json:9:3: tracing: not supported yet
-          9 |   "tracing": {}
+      routes.json:7:3: tracing: not supported yet
+          7 |   "tracing": {}
             |   ^~~~~~~~~
       """#),
   ]
