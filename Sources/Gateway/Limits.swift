@@ -69,8 +69,8 @@ package enum Limits {
   static let logEndMs: Int64 = 2_000
   /// A reload waits for each worker to take it up, for so long at most: they do at their next turn.
   static let adoptMs: Int64 = 10_000
-  /// Whoever asks the admin address for a reload is told its outcome, or after so long that there is
-  /// none yet: certificates of thousands of listeners take some seconds.
+  /// Whoever asks the admin address for a reload is told its outcome, or after so long that there
+  /// is none yet: certificates of thousands of listeners take some seconds.
   static let reloadMs: Int64 = 60_000
   /// A process whose doors another has taken over ends connections after their next answer, and
   /// those that still idle after so long: a caller may be sending on any of them just now.

@@ -174,7 +174,7 @@ package final class Successor {
     _ texts: [String], _ body: (UnsafePointer<UnsafeMutablePointer<CChar>?>) -> CInt
   ) -> CInt {
     var copies = unsafe texts.map { unsafe strdup($0) } + [nil]
-    defer { for unsafe copy in unsafe copies { unsafe free(copy) } }
+    defer { unsafe copies.forEach { unsafe free($0) } }
     return unsafe copies.withUnsafeMutableBufferPointer { list in
       guard let start = list.baseAddress else { return EINVAL }
       return unsafe body(UnsafePointer(start))

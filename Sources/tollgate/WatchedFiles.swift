@@ -6,7 +6,7 @@ import Reactor
 /// A look opens every path anew, so it sees what is renamed into its place, what a symbolic link
 /// leads to now (a folder's, too: a ConfigMap's), and a single file that is mounted into a
 /// container, where no event of its folder tells of a change. Most looks ask the file system for
-/// number, size and time; every few seconds one reads the files, for those whose times tell nothing.
+/// number, size and time; every few seconds one reads the files, as some times tell nothing.
 struct WatchedFiles {
   private var paths: Set<String> = []
   private var fingerprints: [String: Files.Fingerprint?] = [:]

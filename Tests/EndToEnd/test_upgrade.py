@@ -295,7 +295,7 @@ def test_sessions_are_resumed_by_the_new_one(world, version):
 
 FAKE = """\
     #!/usr/bin/env python3
-    import os, signal, socket, sys, time
+    import os, signal, socket, sys
     channel = socket.socket(fileno=int(os.environ["TOLLGATE_HANDOVER"]))
     text = channel.makefile("rb")
     lines = []
@@ -344,7 +344,7 @@ FAILURES = {
     "it says no end of nonsense": FAKE + "    channel.sendall(b'n' * 20000); wait()\n",
     "it dies right after it is ready": FAKE + "    channel.sendall(b'ready\\n'); sys.exit(0)\n",
     "it dies a second after it is ready": (
-        FAKE + "    channel.sendall(b'ready\\n'); time.sleep(1); sys.exit(0)\n"
+        FAKE + "    channel.sendall(b'ready\\n'); signal.alarm(1); wait()\n"
     ),
     "it dies when it is to serve": (
         FAKE + "    channel.sendall(b'ready\\n'); text.readline(); sys.exit(0)\n"

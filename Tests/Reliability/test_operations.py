@@ -22,6 +22,7 @@ from harness.waiting import free_port, until
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.append(str(HERE.parent / "EndToEnd"))
 upgrading = importlib.import_module("test_upgrade")
+pytestmark = pytest.mark.timeout(1_800)
 KINDS = ("answered", "refused", "reset", "cut short", "other status", "too late")
 
 
