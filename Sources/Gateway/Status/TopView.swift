@@ -145,10 +145,11 @@ package struct TopView {
         Numbers.span(ms: Int64($0 * 1_000))
       }
       let isOpen = exchange["breakerOpen"]?.bool == true
+      let calls = Self.number(exchange["calls"]) ?? 0
       let row = Self.row(
         Self.text(exchange["name"]),
         [
-          all > 0 ? Self.percent(kept / all) : "-", Self.grouped(Self.number(exchange["calls"]) ?? 0),
+          all > 0 ? Self.percent(kept / all) : "-", Self.grouped(calls),
           Self.number(exchange["callMedianMs"]).map {
             "≤ \(Numbers.duration(micros: Int64($0 * 1_000)))"
           } ?? "-", Self.grouped(Self.number(exchange["tokens"]) ?? 0), survival ?? "-",
