@@ -1,5 +1,6 @@
 import Gateway
 import Glibc
+import HTTP
 import Reactor
 import Wire
 

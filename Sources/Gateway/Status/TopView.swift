@@ -165,7 +165,9 @@ package struct TopView {
     var lines: [String] = []
     for upstream in status["upstreams"]?.elements ?? [] {
       for server in upstream["servers"]?.elements ?? [] {
-        let name = "\(Self.text(upstream["name"])) \(Self.text(server["name"]))"
+        let (group, place) = (Self.text(upstream["name"]), Self.text(server["name"]))
+        // A route may name its one server by its URL.
+        let name = group.hasSuffix(place) ? place : "\(group) \(place)"
         let counts = Counts(
           requests: Self.number(server["requests"]) ?? 0,
           failed: Self.number(server["failures"]) ?? 0)
@@ -204,7 +206,7 @@ package struct TopView {
   // Numbers and columns.
 
   private static func row(_ name: String, _ cells: [String]) -> String {
-    Columns.left(String(name.prefix(34)), 36) + cells.map { Columns.right($0, 12) }.joined()
+    Columns.left(name.count > 34 ? "\(name.prefix(33))…" : name, 36) + cells.map { Columns.right($0, 12) }.joined()
   }
 
   private static func text(_ node: JSONNode?) -> String {
