@@ -130,7 +130,8 @@ extension Configuration {
       guard let member = node.members?.first(where: { $0.name == "proxyProtocol" }) else {
         continue
       }
-      entry.name(of: member).refuse("only proxies of \"trustedProxies\" may send it, and there are none")
+      entry.name(of: member).refuse(
+        "only proxies of \"trustedProxies\" may send it, and there are none")
     }
   }
 
