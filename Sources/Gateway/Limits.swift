@@ -28,6 +28,9 @@ package enum Limits {
   static let sharedLockRenewEveryMs: Int64 = 200
   /// A token in a request; also bounded by `limits.headers`.
   static let tokenBytesMax = 16 << 10
+  /// Counts of rate limits kept at once; at some 100 bytes each they bound what a flood of
+  /// addresses costs. Beyond, the one that would be nothing soonest begins anew.
+  static let rateCountsMax = 256 << 10
   /// Calls to issuers and token services: a connection is tried for so long, kept idle for so
   /// long, and so many at most are kept and opened by one worker.
   static let callConnectTimeoutMs: Int64 = 2_000
@@ -35,8 +38,9 @@ package enum Limits {
   static let callIdleMax = 16
   static let callConnectionsMax = 256
   static let callQueueMax = 1_024
-  /// Requests that wait for one of a server's `maxConnections`; more are `overloaded`.
-  static let upstreamQueueMax = 1_024
+  /// A request that waits for an answer and may be sent to another server looks so often whether
+  /// its own was found out not to answer any more: the caller waits that much longer then.
+  static let silenceLookEveryMs: Int64 = 250
   /// Where requests wait for a server's connections, a caller that is too slow with its content or
   /// its answer is told so after this time already, and looked at as often: else as many slow
   /// callers as a server has connections keep everybody from it.

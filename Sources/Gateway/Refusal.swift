@@ -59,6 +59,7 @@ package struct Refusal: Error {
     case originRefused = "origin_refused"
     case scopeMissing = "scope_missing"
     case claimRefused = "claim_refused"
+    case rateLimited = "rate_limited"
     case subjectRefused = "subject_refused"
     case exchangeDenied = "exchange_denied"
     case exchangeMisconfigured = "exchange_misconfigured"
@@ -98,6 +99,7 @@ package struct Refusal: Error {
       case .requestLineTooLong: 414
       case .expectationFailed: 417
       case .misdirected: 421
+      case .rateLimited: 429
       case .headersTooLarge: 431
       case .callerGone: 499
       case .notImplemented: 501
@@ -168,6 +170,7 @@ package struct Refusal: Error {
       case .originRefused: "A cookie's token is taken from pages of this origin only."
       case .scopeMissing: "The token lacks a scope that is required."
       case .claimRefused: "A claim of the token does not have a value that is required."
+      case .rateLimited: "There were too many requests; try again later."
       case .subjectRefused: "The token service no longer accepts this token."
       case .exchangeDenied: "The token service refuses a token for this service."
       case .exchangeMisconfigured: "The gateway can't obtain a token for this service."

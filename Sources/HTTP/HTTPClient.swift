@@ -14,10 +14,7 @@ package enum CallFault: Error, Sendable {
   /// For the log.
   package var text: String {
     switch self {
-    case .unconnected(.unreachable(let text)): "can't be reached: \(text)"
-    case .unconnected(.timedOut): "can't be reached in time"
-    case .unconnected(.handshake(let text)): "TLS failed: \(text)"
-    case .unconnected(.exhausted): "has no connection left"
+    case .unconnected(let fault): fault.text
     case .timedOut: "did not answer in time"
     case .broken: "broke the connection or its answer is not HTTP/1.1"
     case .tooLarge: "sent too much"
@@ -91,6 +88,25 @@ extension UpstreamPool {
       throw .unconnected(error)
     }
     return try await perform(call, on: fresh, waiter, deadlineMs)
+  }
+
+  /// Makes a call on a connection of its own and takes no more of the answer than its head.
+  ///
+  /// - Returns: the answer's status.
+  package func status(
+    of call: Call, waiter: Waiter, untilMs deadlineMs: Int64
+  ) async throws(CallFault) -> Int {
+    let connection: UpstreamConnection
+    do throws(ConnectFault) {
+      connection = try await connect(for: waiter, untilMs: deadlineMs)
+    } catch {
+      throw .unconnected(error)
+    }
+    defer { drop(connection) }
+    write(call, to: connection)
+    try await flush(connection, waiter, deadlineMs)
+    try await receiveHead(connection, call, waiter, deadlineMs)
+    return Int(connection.head.status)
   }
 
   private func perform(

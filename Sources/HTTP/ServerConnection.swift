@@ -67,9 +67,8 @@ package final class ServerConnection {
   package private(set) var tunnelEndsMs = Int64.max
   /// The connection was broken off; nothing more can be done with it.
   package private(set) var isAborted = false
-  /// Whether the last connection to a server had been used before, and whether a byte of the
-  /// request was written to it: what decides about sending again.
-  package var lastUpstreamWasReused = false
+  /// Whether a byte of the request was written to the last connection to a server: what decides
+  /// about sending again.
   package var lastUpstreamHadWritten = false
 
   private var parser: RequestHeadParser

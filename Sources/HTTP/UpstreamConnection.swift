@@ -26,6 +26,10 @@ package final class UpstreamConnection {
   package private(set) var hasWritten = false
   /// Whether any byte of the present answer came.
   package private(set) var hasAnswerBytes = false
+  /// Where the server is; nil of a socket in the file system.
+  var address: SocketAddress?
+  /// The generation of the name's addresses that had this one.
+  var addressesSeen = 0
   /// On the loop's clock; when it was given back.
   package var idleSinceMs: Int64 = 0
 

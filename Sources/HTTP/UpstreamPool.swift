@@ -1,64 +1,11 @@
-import Synchronization
-
 package import Reactor
-
-/// Where a server is and how to speak to it.
-package struct Origin: Hashable, Sendable {
-  /// A name or a literal address, without brackets.
-  package let host: String
-  package let port: UInt16
-  package let isEncrypted: Bool
-  /// The name that its certificate must have; the host's where nothing else is said.
-  package let serverName: String
-
-  package init(host: String, port: UInt16, isEncrypted: Bool, serverName: String? = nil) {
-    self.host = host
-    self.port = port
-    self.isEncrypted = isEncrypted
-    self.serverName = serverName ?? host
-  }
-}
-
-/// Why no connection to a server came about.
-package enum ConnectFault: Error, Sendable {
-  /// The name has no address, or no address took the connection; in the resolver's or the
-  /// kernel's words.
-  case unreachable(String)
-  case timedOut
-  /// The TLS handshake failed: an untrusted certificate, above all.
-  case handshake(String)
-  /// The server's limit of connections, over all workers, is reached.
-  case exhausted
-}
-
-/// Counts a server's connections over all workers. Who finds none left waits in a queue.
-package final class ConnectionCount: Sendable {
-  private let places: Places
-  private let keepers = Mutex<[RemoteWaiter]>([])
-
-  /// - Parameter queue: how many may wait for a connection.
-  package init(max: Int, queue: Int = 0) { places = Places(max, queueMax: queue) }
-
-  /// Takes one of the connections, waiting for it where there is none: idle connections of other
-  /// workers give way then.
-  func enter(_ waiter: Waiter, untilMs deadlineMs: Int64) async -> Places.Entry {
-    await places.enter(waiter, untilMs: deadlineMs) {
-      for keeper in keepers.withLock({ $0 }) { keeper.signal() }
-    }
-  }
-
-  var hasWaiting: Bool { places.hasWaiting }
-
-  func give() { places.give() }
-
-  func addKeeper(_ keeper: RemoteWaiter) { keepers.withLock { $0.append(keeper) } }
-}
 
 /// One worker's connections to one server.
 ///
 /// Idle ones wait on a stack, so that the warmest is used first and the rest age out. Their sockets
 /// point at the pool's own waiter: an event on an idle connection, mostly its end, wakes the
-/// keeper, which closes what has ended or idled too long.
+/// keeper, which closes what has ended or idled too long, or is connected to an address that the
+/// server's name no longer has.
 package final class UpstreamPool {
   package struct Settings: Sendable {
     package var connectTimeoutMs: Int64
@@ -83,12 +30,14 @@ package final class UpstreamPool {
   }
 
   package let origin: Origin
-  private let settings: Settings
-  private let tls: TLSClientContext?
-  private let resolver: Resolver
+  let settings: Settings
+  let tls: TLSClientContext?
+  let resolver: Resolver
+  let loop: EventLoop
+  /// What is known of the addresses behind a name; nil where there is none to resolve.
+  var addresses: AddressBook?
   private let buffers: BufferPool
   private let count: ConnectionCount
-  private let loop: EventLoop
   private let idleWaiter: Waiter
   private var idle: [UpstreamConnection] = []
   private var isClosed = false
@@ -106,8 +55,12 @@ package final class UpstreamPool {
     self.count = count
     self.loop = loop
     idleWaiter = Waiter(on: loop)
+    addresses = origin.isNamed ? AddressBook() : nil
     count.addKeeper(idleWaiter.remote)
   }
+
+  /// Whether a request would get a connection without waiting for another one's end.
+  package var hasRoom: Bool { !idle.isEmpty || count.hasRoom }
 
   /// Whether requests wait for a connection to this server, at any worker.
   package var isSoughtAfter: Bool { count.hasWaiting }
@@ -126,23 +79,33 @@ package final class UpstreamPool {
 
   /// Opens a connection.
   ///
-  /// - Parameter deadlineMs: of the request; the connect timeout ends it earlier.
+  /// - Parameters:
+  ///   - deadlineMs: of the request; the connect timeout ends it earlier.
+  ///   - isGone: whether nobody needs it any more; asked while it waits.
   package func connect(
-    for waiter: Waiter, untilMs deadlineMs: Int64
+    for waiter: Waiter, untilMs deadlineMs: Int64, isGone: () -> Bool = { false }
   ) async throws(ConnectFault) -> UpstreamConnection {
-    guard await count.enter(waiter, untilMs: deadlineMs) == .taken else { throw .exhausted }
+    switch await count.enter(waiter, untilMs: deadlineMs, isGone: isGone) {
+    case .taken: break
+    case .refused, .timedOut: throw .exhausted
+    case .abandoned: throw .abandoned
+    }
     var isKept = false
     defer { if !isKept { count.give() } }
     let untilMs = min(deadlineMs, loop.nowMs + settings.connectTimeoutMs)
-    let socket = try await openSocket(waiter, untilMs)
+    let (socket, address) = try await openSocket(waiter, untilMs)
     let stream = try await secured(socket, waiter, untilMs)
     isKept = true
-    return UpstreamConnection(stream, buffers: buffers, headBytesMax: settings.headBytesMax)
+    let connection = UpstreamConnection(
+      stream, buffers: buffers, headBytesMax: settings.headBytesMax)
+    connection.address = address
+    connection.addressesSeen = addresses?.generation ?? 0
+    return connection
   }
 
   /// Takes a connection back that is ready for another request.
   package func giveBack(_ connection: UpstreamConnection) {
-    if isClosed || idle.count >= settings.idleMax || count.hasWaiting {
+    if isClosed || idle.count >= settings.idleMax || count.hasWaiting || !isCurrent(connection) {
       drop(connection)
       return
     }
@@ -163,7 +126,11 @@ package final class UpstreamPool {
       // Without one, a look after that time: one that comes meanwhile is not told of, and ends
       // later.
       let oldestMs = idle.first?.idleSinceMs ?? loop.nowMs
-      _ = await idleWaiter.wait(untilMs: oldestMs + max(1, settings.idleTimeoutMs))
+      var untilMs = oldestMs + max(1, settings.idleTimeoutMs)
+      if addresses != nil { untilMs = min(untilMs, loop.nowMs + settings.resolveEveryMs) }
+      _ = await idleWaiter.wait(untilMs: untilMs)
+      if isClosed { return }
+      lookAtAddresses(tell: idleWaiter.remote)
       sweep()
     }
   }
@@ -174,7 +141,9 @@ package final class UpstreamPool {
     var kept: [UpstreamConnection] = []
     kept.reserveCapacity(idle.count)
     for connection in idle {
-      if connection.idleSinceMs > expiredMs, !count.hasWaiting, connection.stream.isQuiet() {
+      if connection.idleSinceMs > expiredMs, !count.hasWaiting, connection.stream.isQuiet(),
+        isCurrent(connection)
+      {
         kept.append(connection)
       } else {
         drop(connection)
@@ -188,56 +157,14 @@ package final class UpstreamPool {
     isClosed = true
     for connection in idle { drop(connection) }
     idle = []
+    count.removeKeeper(idleWaiter.remote)
     idleWaiter.signal()
   }
 
-  private func openSocket(
-    _ waiter: Waiter, _ untilMs: Int64
-  ) async throws(ConnectFault) -> Socket {
-    let addresses: [SocketAddress]
-    do throws(Resolver.Failure) {
-      addresses = try await resolver.addresses(
-        of: origin.host, port: origin.port, lifeMs: settings.resolveEveryMs, waiter: waiter,
-        untilMs: untilMs)
-    } catch {
-      throw loop.nowMs >= untilMs ? .timedOut : .unreachable("\(origin.host): \(error.text)")
-    }
-    var last = "no address"
-    for (index, address) in addresses.enumerated() {
-      // Each address that is left gets an equal part of the time that is left.
-      let shareMs = (untilMs - loop.nowMs) / Int64(addresses.count - index)
-      do throws(SystemError) {
-        let socket = try Socket.connecting(to: address, on: loop)
-        socket.waiter = waiter
-        let shareUntilMs = loop.nowMs + shareMs
-        while try !socket.isConnected() {
-          let isSignalled = await waiter.wait(untilMs: shareUntilMs)
-          if !isSignalled { throw SystemError.timedOut("connect") }
-        }
-        return socket
-      } catch {
-        last = "\(address): \(SystemError.text(of: error.code))"
-        if loop.nowMs >= untilMs { throw .timedOut }
-      }
-    }
-    throw .unreachable(last)
-  }
-
-  private func secured(
-    _ socket: Socket, _ waiter: Waiter, _ untilMs: Int64
-  ) async throws(ConnectFault) -> ByteStream {
-    guard origin.isEncrypted else { return ByteStream(socket) }
-    guard let tls,
-      let session = TLSSession(client: tls, name: origin.serverName, over: socket)
-    else { throw .handshake("no session") }
-    while true {
-      switch session.handshake() {
-      case .done: return ByteStream(socket, tls: session)
-      case .failed(let fault): throw .handshake(fault.text)
-      case .wouldBlock:
-        let isSignalled = await waiter.wait(untilMs: untilMs)
-        if !isSignalled { throw .timedOut }
-      }
-    }
+  /// Whether a connection's address is still one of the server's.
+  private func isCurrent(_ connection: UpstreamConnection) -> Bool {
+    guard let addresses, connection.addressesSeen != addresses.generation else { return true }
+    connection.addressesSeen = addresses.generation
+    return connection.address.map(addresses.holds) ?? true
   }
 }

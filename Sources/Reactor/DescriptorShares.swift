@@ -20,11 +20,26 @@ package struct DescriptorShares: Sendable, Equatable {
   }
 
   /// The process's own, by its present limit (RLIMIT_NOFILE).
-  package static func ofProcess() -> DescriptorShares {
+  package static func ofProcess() -> DescriptorShares { DescriptorShares(of: processLimit()) }
+
+  /// How many descriptors the process may have now.
+  package static func processLimit() -> Int {
+    guard let limit = openFileLimit() else { return Int(CInt.max) }
+    return Int(clamping: limit.rlim_cur)
+  }
+
+  /// Lets the process have as many descriptors as it is allowed to ask for: the lower limit that a
+  /// process starts with (1024 nearly everywhere) is for programs that use `select`, and an epoll
+  /// loop has no use for it. What the system refuses stays as it was: see `processLimit`.
+  package static func raiseProcessLimit() {
+    guard var limit = openFileLimit(), limit.rlim_cur < limit.rlim_max else { return }
+    limit.rlim_cur = limit.rlim_max
+    _ = unsafe setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+  }
+
+  private static func openFileLimit() -> rlimit? {
     var limit = rlimit()
-    guard unsafe getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else {
-      return DescriptorShares(of: Int(CInt.max))
-    }
-    return DescriptorShares(of: Int(clamping: limit.rlim_cur))
+    let resource = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
+    return unsafe getrlimit(resource, &limit) == 0 ? limit : nil
   }
 }

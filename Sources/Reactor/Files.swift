@@ -22,10 +22,31 @@ package enum Files {
     }
   }
 
+  /// The names of what is in a folder, but for `.` and `..`, in any order.
+  ///
+  /// - Throws: the kernel's refusal.
+  package static func list(_ folder: String) throws(SystemError) -> [String] {
+    guard let stream = unsafe opendir(folder) else {
+      throw SystemError(call: "opendir", code: errno)
+    }
+    defer { _ = unsafe closedir(stream) }
+    var names: [String] = []
+    while let entry = unsafe readdir(stream) {
+      let name = unsafe withUnsafeBytes(of: entry.pointee.d_name) { bytes in
+        unsafe String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+      }
+      if name != ".", name != ".." { names.append(name) }
+    }
+    return names
+  }
+
   /// What tells whether a file has become another one: device, number, size and time of change, of
   /// what a symbolic link leads to. Nil where there is none.
   package struct Fingerprint: Hashable, Sendable {
     fileprivate let parts: [Int64]
+
+    /// What of it stays the same while a file is written: its device and number.
+    package var identity: [Int64] { Array(parts.prefix(2)) }
   }
 
   package static func fingerprint(_ path: String) -> Fingerprint? {

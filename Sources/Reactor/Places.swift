@@ -17,6 +17,8 @@ package final class Places: Sendable {
   private let queueMax: Int
   private let state = Mutex(State())
   private let waiting = Atomic<Int>(0)
+  /// A copy of the state's, for looks without the lock.
+  private let takenCount = Atomic<Int>(0)
 
   /// - Parameters:
   ///   - count: at least one.
@@ -34,13 +36,18 @@ package final class Places: Sendable {
     case refused
     /// None came free in time.
     case timedOut
+    /// It is not wanted any more.
+    case abandoned
   }
 
   /// Takes a place, waiting for it where there is none.
   ///
-  /// - Parameter whenQueued: called once when there is none at once.
+  /// - Parameters:
+  ///   - isGone: whether the place is not wanted any more; asked at each wake.
+  ///   - whenQueued: called once when there is none at once.
   package func enter(
-    _ waiter: Waiter, untilMs deadlineMs: Int64, whenQueued: () -> Void = {}
+    _ waiter: Waiter, untilMs deadlineMs: Int64, isGone: () -> Bool = { false },
+    whenQueued: () -> Void = {}
   ) async -> Entry {
     let remote = waiter.remote
     switch claim(remote) {
@@ -55,11 +62,24 @@ package final class Places: Sendable {
         leave(remote)
         return .timedOut
       }
+      if isGone() {
+        leave(remote)
+        return .abandoned
+      }
     }
   }
 
   /// Whether somebody waits for a place.
   package var hasWaiting: Bool { waiting.load(ordering: .relaxed) > 0 }
+
+  /// How many wait.
+  package var waitingCount: Int { waiting.load(ordering: .relaxed) }
+
+  /// How many places are taken.
+  package var taken: Int { takenCount.load(ordering: .relaxed) }
+
+  /// Whether there is a place just now.
+  package var hasRoom: Bool { taken < count }
 
   /// Gives a place back.
   package func give() {
@@ -73,6 +93,7 @@ package final class Places: Sendable {
     state.withLock { state in
       if state.taken < count {
         state.taken += 1
+        takenCount.store(state.taken, ordering: .relaxed)
         return .taken
       }
       if state.queue.count >= queueMax { return .refused }
@@ -111,6 +132,7 @@ package final class Places: Sendable {
   private func handOn(_ state: inout State) -> RemoteWaiter? {
     if state.queue.isEmpty {
       state.taken -= 1
+      takenCount.store(state.taken, ordering: .relaxed)
       return nil
     }
     let next = state.queue.removeFirst()

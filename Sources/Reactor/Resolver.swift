@@ -2,10 +2,11 @@ import CLinux
 import Glibc
 import Synchronization
 
-/// Turns names into addresses on a thread of its own: `getaddrinfo` blocks, and a worker never may.
+/// Turns names into addresses on threads of its own: `getaddrinfo` blocks, and a worker never may.
 ///
-/// One thread asks one name after the other; callers share what is under way and what is fresh.
-/// When a name no longer resolves, the last good addresses go on being used.
+/// Callers share what is under way and what is fresh. A name whose servers don't answer holds one
+/// thread up for as long as resolv.conf says (10 s by default), so there are a few. When a name no
+/// longer resolves, whatever the reason, the last good addresses go on being used.
 package final class Resolver: Sendable {
   /// Why a name has no address, in the resolver's words.
   package struct Failure: Error, Equatable, Sendable {
@@ -28,8 +29,13 @@ package final class Resolver: Sendable {
   private struct State {
     var entries: [Name: Entry] = [:]
     var queue: [Name] = []
-    var hasThread = false
+    var threads = 0
+    /// Threads that wait for a name.
+    var idleThreads = 0
   }
+
+  /// Names asked at once; more wait.
+  private static let threadsMax = 4
 
   /// Failures are asked again after this long, so that a name that comes back is soon seen.
   private static let failureLifeMs: Int64 = 1_000
@@ -65,6 +71,23 @@ package final class Resolver: Sendable {
     }
   }
 
+  /// What is known of a name without waiting for anybody; it is asked anew where that is due.
+  ///
+  /// - Parameter waiter: woken when the name has been asked anew.
+  /// - Returns: empty where nothing is known yet.
+  package func known(
+    _ host: String, port: UInt16, lifeMs: Int64, tell waiter: RemoteWaiter
+  ) -> [SocketAddress] {
+    let nowMs = Clock.monotonicNs() / 1_000_000
+    let (entry, mustAsk) = state.withLock { state in
+      Self.look(
+        for: Name(host: host, port: port), in: &state, nowMs: nowMs, lifeMs: lifeMs,
+        waiter: waiter, isNewsWanted: true)
+    }
+    if mustAsk { wakeThread() }
+    return entry.addresses
+  }
+
   /// Asks at once and waits for the answer: for the start, where nothing else runs.
   package static func resolve(
     _ host: String, port: UInt16
@@ -73,7 +96,8 @@ package final class Resolver: Sendable {
   }
 
   private static func look(
-    for name: Name, in state: inout State, nowMs: Int64, lifeMs: Int64, waiter: RemoteWaiter
+    for name: Name, in state: inout State, nowMs: Int64, lifeMs: Int64, waiter: RemoteWaiter,
+    isNewsWanted: Bool = false
   ) -> (Entry, mustAsk: Bool) {
     var entry = state.entries[name] ?? Entry()
     let lifeMs = entry.failure == nil ? lifeMs : failureLifeMs
@@ -84,26 +108,32 @@ package final class Resolver: Sendable {
       state.queue.append(name)
     }
     // Who was woken for another reason waits here already.
-    if entry.isUnderWay, entry.addresses.isEmpty, !entry.waiters.contains(waiter) {
+    if entry.isUnderWay, isNewsWanted || entry.addresses.isEmpty, !entry.waiters.contains(waiter) {
       entry.waiters.append(waiter)
     }
     state.entries[name] = entry
     return (entry, mustAsk)
   }
 
-  /// Wakes the thread, and starts it where there is none yet.
+  /// Wakes a thread, and starts one where all are at work.
   private func wakeThread() {
     let mustStart = state.withLock { state in
-      defer { state.hasThread = true }
-      return !state.hasThread
+      guard state.queue.count > state.idleThreads, state.threads < Self.threadsMax else {
+        return false
+      }
+      state.threads += 1
+      return true
     }
     if mustStart {
       do throws(SystemError) {
         _ = try WorkerThread.start("tg-resolver") { [self] in run() }
       } catch {
+        let isAlone = state.withLock { state in
+          state.threads -= 1
+          return state.threads == 0
+        }
         // Who waits is told; the next one to ask tries to start it again.
-        state.withLock { $0.hasThread = false }
-        answer(.failure(Failure(text: "\(error)")))
+        if isAlone { answer(.failure(Failure(text: "\(error)"))) }
         return
       }
     }
@@ -117,9 +147,14 @@ package final class Resolver: Sendable {
 
   private func run() {
     while true {
-      let name = state.withLock { $0.queue.isEmpty ? nil : $0.queue.removeFirst() }
+      let name = state.withLock { state -> Name? in
+        if !state.queue.isEmpty { return state.queue.removeFirst() }
+        state.idleThreads += 1
+        return nil
+      }
       guard let name else {
         work.wait(milliseconds: 60_000)
+        state.withLock { $0.idleThreads -= 1 }
         continue
       }
       take(Self.ask(name), for: name)
@@ -149,7 +184,6 @@ package final class Resolver: Sendable {
     var hints = unsafe addrinfo()
     unsafe hints.ai_family = AF_UNSPEC
     unsafe hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
-    unsafe hints.ai_flags = AI_ADDRCONFIG
     var list: UnsafeMutablePointer<addrinfo>?
     let code = unsafe getaddrinfo(name.host, nil, &hints, &list)
     guard code == 0 else {

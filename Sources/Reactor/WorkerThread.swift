@@ -69,6 +69,12 @@ package enum Signals {
     unsafe pthread_sigmask(SIG_BLOCK, &set, nil)
   }
 
+  /// Takes `block` back but for SIGPIPE: for a command that any signal may end.
+  package static func unblock() {
+    var set = Self.set()
+    unsafe pthread_sigmask(SIG_UNBLOCK, &set, nil)
+  }
+
   /// Waits for the next signal.
   package static func next() -> Signal {
     var set = Self.set()

@@ -1,3 +1,4 @@
+import Gateway
 import Glibc
 import Reactor
 
@@ -18,7 +19,9 @@ enum CommandLineTool {
 
       run [ROUTES]     serve what the routes file says
       check [ROUTES]   say what is wrong with a routes file, and start nothing
+      logs [FILE…]     show an access log: aligned, filtered, followed or summed up
       demo [--once]    a whole system on this machine to try it out; --once checks it and ends
+      schema           print the JSON Schema of the routes file, for editors
       version          print the version
       help             print this
 
@@ -30,13 +33,21 @@ enum CommandLineTool {
     let rest = Array(arguments.dropFirst())
     let status: ExitStatus
     if rest.contains("--help") || rest.contains("-h") {
-      Output.line(usage, terminator: "")
+      Output.line(arguments.first == "logs" ? LogsCommand.usage : usage, terminator: "")
       return ExitStatus.well.rawValue
     }
     switch arguments.first {
     case "run": status = RunCommand.run(rest)
     case "check": status = CheckCommand.run(rest)
+    case "logs": status = LogsCommand.run(rest)
     case "demo": status = DemoCommand.run(rest)
+    case "schema":
+      do throws(SystemError) {
+        try Files.write(RoutesFile.schema, to: 1)
+        status = .well
+      } catch {
+        status = .couldNotRun
+      }
     case "version", "--version":
       Output.line("tollgate \(Version.text)")
       status = .well
@@ -52,11 +63,6 @@ enum CommandLineTool {
     }
     return status.rawValue
   }
-}
-
-/// The product's version.
-enum Version {
-  static let text = "0.1.0"
 }
 
 /// Lines for the operator: what was asked for to standard output, everything else to standard

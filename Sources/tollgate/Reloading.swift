@@ -65,6 +65,7 @@ struct Reloading {
       return refused()
     }
     RoutesArgument.warn(gateway.warnings, loaded, say: say)
+    if let warning = OpenFiles.warning(for: configuration) { say(warning) }
     if configuration.workers != workers {
       say("tollgate: another number of workers takes a new start; all else is as \(path) says")
     }

@@ -97,6 +97,7 @@ enum RunCommand {
       return .couldNotRun
     }
     defer { log.end() }
+    DescriptorShares.raiseProcessLimit()
     let gateway: Gateway
     do throws(StartFailure) {
       gateway = try Gateway.start(configuration) { log.say("tollgate: \($0)") }
@@ -104,6 +105,7 @@ enum RunCommand {
       return RoutesArgument.explain(error, loaded)
     }
     RoutesArgument.warn(gateway.warnings, loaded) { log.say($0) }
+    if let warning = OpenFiles.warning(for: configuration) { log.say(warning) }
     for place in gateway.places { log.say("tollgate: listening at \(place)") }
     var reloading = Reloading(gateway, path: path, files, configuration) { log.say($0) }
     let shutdown = serveUntilEnded(gateway, configuration.shutdown) { reloading.look($0) }

@@ -70,8 +70,15 @@ def token_service_pleased(request):
 
 
 def pytest_sessionfinish(session, exitstatus):
-    if promise.broken and exitstatus == 0:
+    if hasattr(session.config, "workeroutput"):  # one of several processes that run tests
+        session.config.workeroutput["broken"] = promise.broken
+    elif promise.broken and exitstatus == 0:
         session.exitstatus = 1
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node):
+    promise.broken += getattr(node, "workeroutput", {}).get("broken", [])
 
 
 def pytest_terminal_summary(terminalreporter):

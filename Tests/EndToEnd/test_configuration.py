@@ -355,7 +355,6 @@ def test_a_certificate_that_has_expired_is_told(world, check, tmp_path):
 
 def test_what_is_not_built_yet_is_refused_and_never_ignored(world, check):
     later = {
-        "include": ["x/*.json"],
         "tracing": {"endpoint": "http://127.0.0.1:4318"},
     }
     for key, value in later.items():

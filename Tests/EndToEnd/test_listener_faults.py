@@ -3,6 +3,7 @@
 Where to find what must happen in each case:
 
  1. EMFILE, ENFILE on accept      test_accept_faults_*, test_probes_are_answered_*
+    and how many there may be     test_it_takes_as_many_*, test_the_operator_is_told_of_too_few_*
  2. ECONNABORTED, EPROTO, ...     test_accept_faults_*
  3. ENOMEM, ENOBUFS               test_accept_faults_*
  4. the backlog is full           test_callers_who_came_while_the_process_stood_still_*
@@ -12,6 +13,7 @@ Where to find what must happen in each case:
 """
 
 import contextlib
+import json
 import os
 import pathlib
 import resource
@@ -46,8 +48,9 @@ def quietly(gateway, person, token):
         return None
 
 
-def few_files(count):
-    return lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (count, count))
+def few_files(count, allowed=None):
+    """Starts a program with so many descriptors, and allowed to have more."""
+    return lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (count, allowed or count))
 
 
 class Tracer:
@@ -147,6 +150,49 @@ def test_probes_are_answered_while_callers_have_all_descriptors(world, person, c
             connection.close()
         until(lambda: quietly(gateway, person, token) == 200, "service as before")
         assert gateway.err.read_text().count(WORD) <= 4
+
+
+def open_files_of(pid):
+    """The soft and the hard limit."""
+    for line in pathlib.Path(f"/proc/{pid}/limits").read_text().splitlines():
+        if line.startswith("Max open files"):
+            return tuple(map(int, line.split()[3:5]))
+
+
+def test_it_takes_as_many_descriptors_as_it_is_allowed(world, person):
+    """What a shell or an init system starts with, 1024 mostly, is not what callers must make do
+    with; and where it is enough nobody is told anything."""
+    routes = world.routes(workers=2, limits={"connections": 300})
+    with world.gateway(routes, prepare=few_files(64, 1000)) as gateway:
+        assert open_files_of(gateway.pid) == (1000, 1000)
+        token = world.issuer.token(person)
+        with contextlib.ExitStack() as closing:
+            for _ in range(200):
+                caller = closing.enter_context(Connection(gateway.port))
+                assert caller.request("GET", "/x", person, token).status == 200
+        assert "descriptors" not in gateway.err.read_text()
+
+
+def test_the_operator_is_told_of_too_few_descriptors_for_the_connections_allowed(world):
+    def routes(connections):
+        return world.routes(workers=1, limits={"connections": connections})
+
+    with world.gateway(routes(300), prepare=few_files(64, 500)) as gateway:
+        assert open_files_of(gateway.pid) == (500, 500)
+        said = [line for line in gateway.err.read_text().splitlines() if "descriptors" in line]
+        assert said == [
+            "tollgate: warning: 300 callers at once (limits.connections) may need 856 file "
+            "descriptors, and the process may have 500. Allow more (LimitNOFILE=856 in the "
+            "systemd unit, ulimit -n 856 in a shell), or set limits.connections to 122"
+        ]
+        # As it says, and at a reload as well.
+        for connections, lines in ((122, 1), (123, 2)):
+            now = gateway.routes | {"limits": {"connections": connections}}
+            gateway.file.write_text(json.dumps(now))
+            before = gateway.err.read_text().count("reloaded")
+            gateway.signal(signal.SIGHUP)
+            until(lambda: gateway.err.read_text().count("reloaded") > before, "the reload")
+            assert gateway.err.read_text().count("descriptors") == lines
 
 
 def test_callers_who_came_while_the_process_stood_still_are_served(world, gateway, person):

@@ -2,9 +2,11 @@
 
 import base64
 import contextlib
+import json
 import os
 import re
 import signal
+import subprocess
 import threading
 
 import pytest
@@ -168,6 +170,26 @@ def test_refusals_are_not_shared(world, redis, person):
     assert len(world.tokens.calls_for(token)) == 2
 
 
+def test_a_refused_refresh_takes_the_entry_away(world, redis, person):
+    """Or it would be found there as soon as the refusal is no longer remembered."""
+    world.tokens.lifetime = 60
+    token = world.issuer.token(person)
+    before = set(redis.names())
+    corp = {"cache": {"denied": "1ms", "refreshAhead": 0.9}}
+    with sharing(world, redis.url, corp=corp) as gateway:
+        bearer(world, gateway, person, token)
+        until(lambda: set(redis.entries()) - before, "the entry")
+        world.tokens.failing(400, {"error": "invalid_grant"})
+
+        def is_refused():
+            return world.ask(gateway, "GET", "/x", person, token).status == 401
+
+        until(is_refused, "the refusal of a refresh", 30)
+        until(lambda: not set(redis.entries()) - before, "the end of the entry")
+        # A worker may have a copy for two seconds more.
+        until(lambda: all(is_refused() for _ in range(20)), "refusals and nothing else", 10)
+
+
 def test_who_waited_for_an_exchange_that_was_refused_makes_its_own(world, redis, person):
     redis.ask("FLUSHALL")
     token = world.issuer.token(person)
@@ -238,6 +260,113 @@ def test_a_gateway_that_dies_holds_nobody_up(world, redis, person):
 def failing(world, gateway, person, token):
     with contextlib.suppress(Exception):
         world.ask(gateway, "GET", "/x", person, token)
+
+
+# -- had anew ahead of its end
+
+
+def test_two_gateways_that_would_refresh_a_token_make_one_exchange(world, redis, person):
+    redis.ask("FLUSHALL")
+    token = world.issuer.token(person)
+    with sharing(world, redis.url) as one, sharing(world, redis.url) as two:
+        world.tokens.lifetime = 8
+        first = bearer(world, one, person, token)
+        stored(redis, 1)
+        assert bearer(world, two, person, token) == first
+        assert len(world.tokens.calls_for(token)) == 1
+        world.tokens.lifetime = 3600
+        gate = world.tokens.held()
+        before = looks(redis)
+
+        def both_look():
+            assert bearer(world, one, person, token) == first
+            assert bearer(world, two, person, token) == first
+            return looks(redis) >= before + 2
+
+        # Both would have it anew; the second one sees that the first one does, and does not wait.
+        until(both_look, "both gateways' looks", 20, pause=0.05)
+        assert world.tokens.wait_for_calls(1) == 1
+        gate.set()
+
+        def both_have_it():
+            return bearer(world, one, person, token) == bearer(world, two, person, token) != first
+
+        until(both_have_it, "the fresh token at both", 20, pause=0.05)
+        assert len(world.tokens.calls_for(token)) == 2
+    assert not [name for name in redis.names() if name.endswith(b":lock")]
+
+
+def test_a_token_whose_refresh_is_refused_is_nobodys_any_more(world, redis, person):
+    redis.ask("FLUSHALL")
+    token = world.issuer.token(person)
+    with sharing(world, redis.url, corp={"cache": {"denied": "0s", "refreshAhead": 0.9}}) as one:
+        # Kept for 32 s, and had anew within the first six of them.
+        world.tokens.lifetime = 40
+        bearer(world, one, person, token)
+        stored(redis, 1)
+        world.tokens.failing(400, {"error": "invalid_grant"})
+        until(lambda: world.ask(one, "GET", "/x", person, token).status == 401, "the refusal", 20,
+              pause=0.05)  # fmt: skip
+        until(lambda: redis.names() == [], "Redis to be rid of it")
+        assert world.ask(one, "GET", "/x", person, token).status == 401
+        # Nor does another gateway find it there.
+        with sharing(world, redis.url) as two:
+            assert world.ask(two, "GET", "/x", person, token).status == 401
+
+
+# -- numbers
+
+
+def numbers(gateway):
+    status, text = gateway.admin("/metrics")
+    assert status == 200
+    lines = [line.rpartition(" ") for line in text.splitlines() if "tollgate_shared_cache" in line]
+    return {name: float(value) for name, _, value in lines if not name.startswith("#")}
+
+
+def test_what_is_shared_is_counted_also_over_a_reload(world, redis, person):
+    redis.ask("FLUSHALL")
+    token = world.issuer.token(person)
+    with sharing(world, redis.url) as one, sharing(world, redis.url) as two:
+        bearer(world, one, person, token)
+        stored(redis, 1)
+        bearer(world, two, person, token)
+        names = "tollgate_shared_cache_"
+        first, second = numbers(one), numbers(two)
+        assert first[names + 'lookups_total{outcome="miss"}'] == 1
+        assert first[names + "stored_total"] == 1
+        assert second[names + 'lookups_total{outcome="hit"}'] == 1
+        assert second[names + "stored_total"] == second[names + "errors_total"] == 0
+        assert second[names + "reply_duration_seconds_count"] == 1
+        assert second[names + "reply_duration_seconds_sum"] > 0
+        assert first[names + "connections"] == second[names + "connections"] == 2
+        # A reload that changes nothing of it keeps the connections, and sets no number back.
+        clients = redis.ask("CLIENT", "LIST", "TYPE", "normal")
+        known = set(re.findall(rb"^id=(\d+)", clients, re.M))
+        for number in range(1, 4):
+            two.signal(signal.SIGHUP)
+            until(lambda n=number: told(two).count("tollgate: reloaded") == n, "the reload")
+            assert numbers(two) == second
+        again = set(re.findall(rb"^id=(\d+)", redis.ask("CLIENT", "LIST", "TYPE", "normal"), re.M))
+        assert len(known & again) >= 4
+        # One that changes it makes new ones, and only those are counted.
+        routes = json.loads(two.file.read_text())
+        routes["sharedCache"]["timeout"] = "9s"
+        two.file.write_text(json.dumps(routes))
+        two.signal(signal.SIGHUP)
+        until(lambda: told(two).count("sharedCache: connected to") == 2, "other connections")
+        until(lambda: numbers(two) == second, "the former ones' end")
+
+
+def test_the_metrics_are_as_prometheus_wants_them(world, redis, person):
+    with sharing(world, redis.url) as gateway:
+        bearer(world, gateway, person, world.issuer.token(person))
+        status, text = gateway.admin("/metrics")
+    assert status == 200 and "tollgate_shared_cache_connections" in text
+    done = subprocess.run(
+        ["promtool", "check", "metrics"], input=text, text=True, capture_output=True
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 # -- what Redis knows

@@ -267,15 +267,12 @@ struct UpstreamPoolTests {
   }
 
   @Test func `says why nobody is there, and the place comes free`() async throws {
-    // A port that was somebody's a moment ago.
-    let server = try ScriptedServer([])
-    let address = server.address
-    try server.finish()
+    let dead = try DeadPort()
     try await Stage.run { stage in
-      let setting = PoolSetting(stage, to: address, max: 1)
+      let setting = PoolSetting(stage, to: dead.address, max: 1)
       await #expect { try await setting.call(stage) } throws: { fault in
         guard case CallFault.unconnected(.unreachable(let text)) = fault else { return false }
-        return text == "127.0.0.1:\(address.port): connection refused (ECONNREFUSED)"
+        return text == "127.0.0.1:\(dead.address.port): connection refused (ECONNREFUSED)"
       }
       #expect(await setting.count.enter(setting.waiter, untilMs: stage.loop.nowMs) == .taken)
     }

@@ -139,7 +139,7 @@ import Wire
 
     let denied = ExchangeRefusal(.denied, note: "x", isRemembered: true)
     cache.insert(key, denied, subjectEndsAtMs: end, nowMs: nowMs)
-    guard case .refused(let kept) = cache.find(key, nowMs: nowMs + 9_999) else {
+    guard case .refused(let kept, _) = cache.find(key, nowMs: nowMs + 9_999) else {
       Issue.record("remembered for cache.denied")
       return
     }
@@ -147,6 +147,30 @@ import Wire
     #expect(cache.find(key, nowMs: nowMs + 10_000) == nil)
     cache.insert(key, .unreachable, subjectEndsAtMs: end, nowMs: nowMs)
     #expect(cache.find(key, nowMs: nowMs) == nil)
+  }
+
+  @Test func `a refusal is its credentials', and takes no token's place`() {
+    let cache = ExchangeCache(ExchangeSettings.make().cache)
+    let denied = ExchangeRefusal(.denied, note: "x", isRemembered: true)
+    func refuse(_ credentials: UInt64) {
+      cache.insert(
+        key(1), denied, credentials: credentials, subjectEndsAtMs: .max, nowMs: nowMs)
+    }
+    refuse(1)
+    #expect(cache.find(key(1), credentials: 1, nowMs: nowMs) != nil)
+    #expect(cache.find(key(1), credentials: 2, nowMs: nowMs) == nil)
+    refuse(2)
+    #expect(cache.find(key(1), credentials: 1, nowMs: nowMs) == nil)
+    #expect(cache.find(key(1), credentials: 2, nowMs: nowMs) != nil)
+    let token = IssuedToken([1], endsAtMs: nowMs + 100_000)
+    cache.insert(key(1), token, subjectEndsAtMs: .max, nowMs: nowMs)
+    refuse(1)
+    for credentials: UInt64 in [1, 2] {
+      guard case .issued = cache.find(key(1), credentials: credentials, nowMs: nowMs) else {
+        Issue.record("the token is gone")
+        return
+      }
+    }
   }
 
   private func keep(

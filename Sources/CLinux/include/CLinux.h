@@ -171,6 +171,10 @@ static inline int clinux_duplicate(int fd) { return fcntl(fd, F_DUPFD_CLOEXEC, 3
 static inline int clinux_open_reading(const char *path) {
   return open(path, O_RDONLY | O_CLOEXEC);
 }
+// Starts a program whose standard output is the reading end of a pipe; returns that end, and its
+// process' id in `pid`, or -1 with `errno`. Its standard input and error are this process'.
+int clinux_spawn_reading(const char *program, const char *first, const char *second,
+                         const char *third, int *pid);
 static inline int clinux_open_appending(const char *path) {
   return open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
 }

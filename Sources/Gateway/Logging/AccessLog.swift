@@ -6,7 +6,8 @@ import Wire
 /// in batches.
 final class AccessLog {
   private let writer: LogWriter
-  private let fields: Set<AccessLogField>
+  private let layout: LogLayout
+  private let sample: AccessLogSettings.Sample?
   private let configJSON: [UInt8]
   private let loop: EventLoop
   private let flushWaiter: Waiter
@@ -14,6 +15,8 @@ final class AccessLog {
   private var isRetired = false
   private var timeSecond = Int64.min
   private var timePrefix: [UInt8] = []
+  /// Of a line that is no JSON object.
+  private var noted = NotedValues()
 
   /// A batch is handed over at this size, or after `delayMs`.
   private static let batchBytes = 64 << 10
@@ -21,7 +24,8 @@ final class AccessLog {
 
   init(_ settings: AccessLogSettings, writer: LogWriter, configDigest: String, loop: EventLoop) {
     self.writer = writer
-    fields = Set(settings.fields)
+    layout = LogLayout(settings)
+    sample = settings.sample
     var json: [UInt8] = []
     JSONWriter.appendString(configDigest, to: &json)
     configJSON = json
@@ -39,6 +43,10 @@ final class AccessLog {
 
   /// Writes the line of a request whose answer has ended.
   func write(_ request: Request, endedNs: Int64) {
+    if let sample {
+      let rate = sample.rate(of: request.record.status)
+      if rate < 1, Double.random(in: 0..<1) >= rate { return }
+    }
     let mustArm = lines.isEmpty
     append(request, endedNs)
     if lines.count >= Self.batchBytes || isRetired {
@@ -66,16 +74,57 @@ final class AccessLog {
   }
 
   private func append(_ request: Request, _ endedNs: Int64) {
+    let start = lines.count
+    appendValues(of: request, endedNs, from: start)
+    switch layout.arrangement {
+    case .object:
+      if layout.dialect == .ecs { appendConstants(of: request.record) }
+      if lines.count == start { lines.append(UInt8(ascii: ",")) }
+      lines[start] = UInt8(ascii: "{")
+      lines.append("}\n")
+    case .logfmt:
+      noteValues(from: start)
+      noted.appendLogfmt(to: &lines)
+      lines.append(UInt8(ascii: "\n"))
+    case .combined:
+      noteValues(from: start)
+      noted.appendCombined(at: LogTime.combined(epochSeconds: timeSecond), to: &lines)
+      lines.append(UInt8(ascii: "\n"))
+    case .template(let parts):
+      noteValues(from: start)
+      noted.append(parts, to: &lines)
+      lines.append(UInt8(ascii: "\n"))
+    }
+  }
+
+  private func noteValues(from start: Int) {
+    noted.take(lines[start...])
+    lines.removeSubrange(start...)
+  }
+
+  /// The values, each behind its name, or bare and noted where they are put together later.
+  private func appendValues(of request: Request, _ endedNs: Int64, from start: Int) {
     let record = request.record
     let head = request.connection.head
     let buffer = request.connection.received
-    var separator = UInt8(ascii: "{")
+    let wanted = layout.wanted
+    let dialect = layout.dialect
+    let names: [StaticString]
+    if case .object(let given) = layout.arrangement {
+      names = given
+    } else {
+      names = []
+      noted.clear()
+    }
 
-    func key(_ field: AccessLogField, _ text: StaticString) -> Bool {
-      guard fields.contains(field) else { return false }
-      lines.append(separator)
-      separator = UInt8(ascii: ",")
-      lines.append(text)
+    func isWanted(_ field: AccessLogField) -> Bool { wanted & (1 << UInt64(field.rawValue)) != 0 }
+    func key(_ field: AccessLogField) -> Bool {
+      guard isWanted(field) else { return false }
+      if names.isEmpty {
+        noted.begin(field, at: lines.count - start)
+      } else {
+        lines.append(names[Int(field.rawValue)])
+      }
       return true
     }
     func string(_ range: Range<Int>?) {
@@ -85,125 +134,177 @@ final class AccessLog {
         lines.append("\"\"")
       }
     }
-    func milliseconds(_ ns: Int64) {
-      let thousandths = ns / 1_000
-      JSONWriter.appendInteger(thousandths / 1_000, to: &lines)
-      let rest = thousandths % 1_000
-      lines.append(UInt8(ascii: "."))
-      lines.append(UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest / 100))
-      lines.append(UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest / 10 % 10))
-      lines.append(UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest % 10))
-    }
 
-    if key(.time, "\"time\":") { appendTime() }
-    if key(.id, "\"id\":") { JSONWriter.appendString(request.id, to: &lines) }
-    if key(.listener, "\"listener\":") { lines += request.listener.nameJSON }
-    if key(.client, "\"client\":") { JSONWriter.appendString(request.client, to: &lines) }
+    if key(.time) { appendTime(Clock.wallMs()) }
+    if key(.id) { JSONWriter.appendString(request.id, to: &lines) }
+    if key(.listener) { lines += request.listener.nameJSON }
+    if key(.client) { JSONWriter.appendString(request.client, to: &lines) }
     if head.byteCount > 0 {
-      if key(.method, "\"method\":") { string(head.methodRange) }
-      if !request.host.isEmpty, key(.host, "\"host\":") {
-        JSONWriter.appendString(request.host, to: &lines)
+      if key(.method) {
+        if dialect == .otel, case .other = head.method {
+          // OpenTelemetry: what is no registered method has one name.
+          lines.append("\"_OTHER\",\"http.request.method_original\":")
+        }
+        string(head.methodRange)
       }
-      if key(.path, "\"path\":") {
+      if !request.host.isEmpty, key(.host) { JSONWriter.appendString(request.host, to: &lines) }
+      if key(.path) {
         if request.path.merged.isEmpty {
           string(head.path)
         } else {
           JSONWriter.appendString(request.path.merged, to: &lines)
         }
       }
-      if key(.protocol, "\"protocol\":") {
-        lines.append(head.minorVersion == 1 ? "\"HTTP/1.1\"" : "\"HTTP/1.0\"")
+      if key(.protocol) {
+        let isNew = head.minorVersion == 1
+        switch dialect {
+        case .own: lines.append(isNew ? "\"HTTP/1.1\"" : "\"HTTP/1.0\"")
+        case .otel, .ecs: lines.append(isNew ? "\"1.1\"" : "\"1.0\"")
+        }
       }
     }
     if let tls = request.connection.stream.tls {
-      if key(.tls, "\"tls\":") { JSONWriter.appendString(tls.version, to: &lines) }
-      if let certificate = tls.clientCertificate, key(.tlsClient, "\"tls_client\":") {
+      if key(.tls) { appendVersion(of: tls) }
+      if let certificate = tls.clientCertificate, key(.tlsClient) {
         JSONWriter.appendString(certificate.subject, to: &lines)
       }
     }
-    if head.byteCount > 0, let agent = head.first(.userAgent), key(.userAgent, "\"user_agent\":") {
+    if head.byteCount > 0, let agent = head.first(.userAgent), key(.userAgent) {
       string(agent.value.prefix(Limits.loggedAgentBytesMax))
     }
-    if let route = record.route, key(.route, "\"route\":") { lines += route.nameJSON }
-    if key(.status, "\"status\":") { JSONWriter.appendInteger(record.status, to: &lines) }
-    if let reason = record.reason, key(.reason, "\"reason\":") {
+    if let route = record.route, key(.route) { lines += route.nameJSON }
+    if key(.status) { JSONWriter.appendInteger(record.status, to: &lines) }
+    if let reason = record.reason, key(.reason) {
       JSONWriter.appendString(reason.word, to: &lines)
     }
     if let caller = record.caller {
-      if key(.issuer, "\"issuer\":") { lines += caller.issuerNameJSON }
-      if !caller.jtiJSON.isEmpty, key(.jti, "\"jti\":") { lines += caller.jtiJSON }
-      if !caller.claimsJSON.isEmpty, fields.contains(.claims) {
-        lines.append(separator)
-        separator = UInt8(ascii: ",")
-        lines += caller.claimsJSON
-      }
-      if !record.clientIDJSON.isEmpty, fields.contains(.claims) {
-        lines.append(separator)
-        separator = UInt8(ascii: ",")
-        lines.append("\"client_id\":")
-        lines += record.clientIDJSON
-      }
-      if key(.identity, "\"identity\":") { lines += caller.identityJSON }
-      if !caller.identityRuleJSON.isEmpty, key(.identityRule, "\"identity_rule\":") {
+      if key(.issuer) { lines += caller.issuerNameJSON }
+      if !caller.jtiJSON.isEmpty, key(.jti) { lines += caller.jtiJSON }
+      if isWanted(.claims) { appendClaims(caller.claimsJSON, record.clientIDJSON, from: start) }
+      if key(.identity) { lines += caller.identityJSON }
+      if !caller.identityRuleJSON.isEmpty, key(.identityRule) {
         lines += caller.identityRuleJSON
       }
     }
     if record.route != nil {
-      if key(.auth, "\"auth\":") {
+      if key(.auth) {
         switch record.authentication {
         case .none: lines.append("\"none\"")
         case .verified: lines.append("\"verified\"")
         case .cached: lines.append("\"cached\"")
         }
       }
-      if key(.exchange, "\"exchange\":") {
+      if key(.exchange) {
         lines.append(UInt8(ascii: "\""))
         lines.append(record.exchange.word)
         lines.append(UInt8(ascii: "\""))
       }
     }
-    if !record.exchangeError.isEmpty, key(.exchangeError, "\"exchange_error\":") {
+    if !record.exchangeError.isEmpty, key(.exchangeError) {
       JSONWriter.appendString(record.exchangeError, to: &lines)
     }
-    if !record.audienceJSON.isEmpty, key(.audience, "\"audience\":") {
-      lines += record.audienceJSON
-    }
-    if !record.upstreamJSON.isEmpty, key(.upstream, "\"upstream\":") {
-      lines += record.upstreamJSON
-    }
-    if record.upstreamStatus > 0, key(.upstreamStatus, "\"upstream_status\":") {
+    if !record.audienceJSON.isEmpty, key(.audience) { lines += record.audienceJSON }
+    if !record.upstreamJSON.isEmpty, key(.upstream) { lines += record.upstreamJSON }
+    if record.upstreamStatus > 0, key(.upstreamStatus) {
       JSONWriter.appendInteger(record.upstreamStatus, to: &lines)
     }
-    if record.attempts > 0, key(.attempts, "\"attempts\":") {
+    if record.attempts > 0, key(.attempts) {
       JSONWriter.appendInteger(record.attempts, to: &lines)
     }
-    if key(.bytesIn, "\"bytes_in\":") {
+    if key(.bytesIn) {
       JSONWriter.appendInteger(
         request.connection.content.byteCount + record.tunnelBytesIn, to: &lines)
     }
-    if key(.bytesOut, "\"bytes_out\":") {
+    if key(.bytesOut) {
       JSONWriter.appendInteger(
         request.connection.bytesWritten - record.bytesWrittenBefore, to: &lines)
     }
-    if key(.durationMs, "\"duration_ms\":") { milliseconds(endedNs - record.startedNs) }
-    if record.authNs > 0, key(.authMs, "\"auth_ms\":") { milliseconds(record.authNs) }
-    if record.exchangeNs > 0, key(.exchangeMs, "\"exchange_ms\":") {
-      milliseconds(record.exchangeNs)
+    if key(.durationMs) {
+      let ns = endedNs - record.startedNs
+      switch dialect {
+      case .own: appendThousandths(ns / 1_000)
+      case .otel: appendSeconds(ns)
+      case .ecs: JSONWriter.appendInteger(ns, to: &lines)
+      }
     }
-    if record.connectNs > 0, key(.connectMs, "\"connect_ms\":") { milliseconds(record.connectNs) }
-    if record.firstByteNs > 0, key(.firstByteMs, "\"first_byte_ms\":") {
-      milliseconds(record.firstByteNs)
-    }
-    if let aborted = record.aborted, key(.aborted, "\"aborted\":") {
+    if record.authNs > 0, key(.authMs) { appendThousandths(record.authNs / 1_000) }
+    if record.exchangeNs > 0, key(.exchangeMs) { appendThousandths(record.exchangeNs / 1_000) }
+    if record.connectNs > 0, key(.connectMs) { appendThousandths(record.connectNs / 1_000) }
+    if record.firstByteNs > 0, key(.firstByteMs) { appendThousandths(record.firstByteNs / 1_000) }
+    if let aborted = record.aborted, key(.aborted) {
       lines.append(aborted == .client ? "\"client\"" : "\"upstream\"")
     }
-    if key(.config, "\"config\":") { lines += configJSON }
-    lines.append("}\n")
+    if key(.config) { lines += configJSON }
+  }
+
+  /// The claims configured, and the client's id where it is not among them.
+  private func appendClaims(_ claims: [UInt8], _ clientID: [UInt8], from start: Int) {
+    if claims.isEmpty, clientID.isEmpty { return }
+    guard case .object = layout.arrangement else {
+      noted.begin(.claims, at: lines.count - start)
+      lines += claims
+      if !clientID.isEmpty {
+        lines.append(claims.isEmpty ? "\"client_id\":" : ",\"client_id\":")
+        lines += clientID
+      }
+      return
+    }
+    if layout.dialect == .own {
+      if !claims.isEmpty {
+        lines.append(UInt8(ascii: ","))
+        lines += claims
+      }
+    } else {
+      JSONMembers.each(of: claims.span) { name, value in
+        lines.append(",\"")
+        lines.append(LogNames.claimPrefix)
+        lines.append(copying: name)
+        lines.append("\":")
+        lines.append(copying: value)
+      }
+    }
+    if clientID.isEmpty { return }
+    lines.append(",\"")
+    if layout.dialect != .own { lines.append(LogNames.claimPrefix) }
+    lines.append("client_id\":")
+    lines += clientID
+  }
+
+  /// What ECS wants in every event.
+  private func appendConstants(of record: AccessRecord) {
+    lines.append(
+      ",\"ecs.version\":\"8.11.0\",\"event.kind\":\"event\",\"event.category\":[\"web\"]")
+    lines.append(",\"event.dataset\":\"tollgate.access\",\"event.outcome\":\"")
+    lines.append(record.status >= 400 ? "failure\"" : "success\"")
+  }
+
+  private func appendVersion(of tls: TLSSession) {
+    let version = tls.version
+    if layout.dialect == .own { return JSONWriter.appendString(version, to: &lines) }
+    // "1.3" of "TLSv1.3"
+    JSONWriter.appendString(String(version.drop { !$0.isNumber }), to: &lines)
+  }
+
+  /// A number with three decimals.
+  private func appendThousandths(_ thousandths: Int64) {
+    JSONWriter.appendInteger(thousandths / 1_000, to: &lines)
+    let rest = thousandths % 1_000
+    lines.append(UInt8(ascii: "."))
+    lines.append(UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest / 100))
+    lines.append(UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest / 10 % 10))
+    lines.append(UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest % 10))
+  }
+
+  /// Seconds with six decimals.
+  private func appendSeconds(_ ns: Int64) {
+    let micros = max(0, ns / 1_000)
+    JSONWriter.appendInteger(micros / 1_000_000, to: &lines)
+    lines.append(UInt8(ascii: "."))
+    Decimal.append(UInt64(micros % 1_000_000), digits: 6, to: &lines)
   }
 
   /// RFC 3339 with milliseconds; the part up to the second is made once a second.
-  private func appendTime() {
-    let nowMs = Clock.wallMs()
+  private func appendTime(_ nowMs: Int64) {
     let second = nowMs / 1_000
     if second != timeSecond {
       timeSecond = second

@@ -9,10 +9,17 @@ package final class LogWriter: Sendable {
   private struct State {
     var queue: [[UInt8]] = []
     var queuedBytes = 0
+    /// Not told of yet.
     var droppedLines = 0
+    var droppedLinesTotal = 0
     var mustReopen = false
     var isEnding = false
     var hasEnded = false
+
+    mutating func drop(_ count: Int) {
+      droppedLines += count
+      droppedLinesTotal += count
+    }
   }
 
   /// Where lines go.
@@ -25,8 +32,8 @@ package final class LogWriter: Sendable {
 
   private let target: Target
   private let queuedBytesMax: Int
-  /// The line that says how many were dropped, without its end.
-  private let droppedLine: @Sendable (Int) -> String
+  /// The line that says how many were dropped, without its end; nil: the operator is told.
+  private let droppedLine: @Sendable (Int) -> String?
   private let state = Mutex(State())
   private let work = Semaphore()
   private let ended = Semaphore()
@@ -34,7 +41,7 @@ package final class LogWriter: Sendable {
   private let report: @Sendable (String) -> Void
 
   package init(
-    _ target: Target, queuedBytesMax: Int, droppedLine: @escaping @Sendable (Int) -> String,
+    _ target: Target, queuedBytesMax: Int, droppedLine: @escaping @Sendable (Int) -> String?,
     report: @escaping @Sendable (String) -> Void
   ) {
     self.target = target
@@ -45,12 +52,16 @@ package final class LogWriter: Sendable {
 
   /// Of the access log.
   package convenience init(
-    accessLog target: Target, report: @escaping @Sendable (String) -> Void
+    accessLog target: Target, format: AccessLogSettings.Format = .json,
+    report: @escaping @Sendable (String) -> Void
   ) {
     self.init(
       target, queuedBytesMax: Limits.logQueuedBytesMax,
-      droppedLine: { "{\"dropped_lines\":\($0)}" }, report: report)
+      droppedLine: { LogLayout.droppedLine($0, in: format) }, report: report)
   }
+
+  /// How many lines could not be written since the start.
+  package var droppedLinesTotal: Int { state.withLock { $0.droppedLinesTotal } }
 
   /// Opens the file and starts the thread.
   ///
@@ -70,7 +81,7 @@ package final class LogWriter: Sendable {
   package func write(_ lines: [UInt8]) {
     state.withLock { state in
       if state.queuedBytes + lines.count > queuedBytesMax {
-        state.droppedLines += lines.count { $0 == UInt8(ascii: "\n") }
+        state.drop(lines.count { $0 == UInt8(ascii: "\n") })
         return
       }
       state.queuedBytes += lines.count
@@ -128,6 +139,15 @@ package final class LogWriter: Sendable {
     }
   }
 
+  /// Whether it could be told that so many lines are not there.
+  private func tell(of droppedLines: Int, _ file: LogFile) -> Bool {
+    guard let line = droppedLine(droppedLines) else {
+      report("access log \(name): \(droppedLines) lines were dropped")
+      return true
+    }
+    return (try? Files.write(Array("\(line)\n".utf8), to: file.raw)) != nil
+  }
+
   private func run(_ opened: LogFile) {
     var file = opened
     var reportedAtMs = Int64.min
@@ -162,13 +182,12 @@ package final class LogWriter: Sendable {
           let lost = taken.queue[index...].reduce(0) { sum, lines in
             sum + lines.count { $0 == UInt8(ascii: "\n") }
           }
-          state.withLock { $0.droppedLines += lost }
+          state.withLock { $0.drop(lost) }
           break
         }
       }
       if taken.droppedLines > 0, !taken.queue.isEmpty {
-        let line = droppedLine(taken.droppedLines) + "\n"
-        if (try? Files.write(Array(line.utf8), to: file.raw)) != nil {
+        if tell(of: taken.droppedLines, file) {
           state.withLock { $0.droppedLines -= taken.droppedLines }
         }
       }

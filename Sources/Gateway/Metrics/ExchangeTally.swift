@@ -73,14 +73,27 @@ final class DurationTally: Sendable {
     5, 10, 25, 50, 75, 100, 250, 500, 750, 1_000, 2_500, 5_000, 7_500, 10_000,
   ]
 
+  /// Of callers' requests: finer where a warm one ends, for those who look at it.
+  static let requestBoundsMs: [Double] = [0.1, 0.25, 0.5, 1, 2.5] + boundsMs
+
+  /// Of what takes microseconds where all is well.
+  static let shortBoundsMs: [Double] = [
+    0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000,
+  ]
+
+  fileprivate let boundsMs: [Double]
   fileprivate let buckets: [Count]
   fileprivate let totalNs = Count()
 
-  init() { buckets = (0...Self.boundsMs.count).map { _ in Count() } }
+  init(_ boundsMs: [Double] = DurationTally.boundsMs) {
+    self.boundsMs = boundsMs
+    buckets = (0...boundsMs.count).map { _ in Count() }
+  }
 
   func add(ns: Int64) {
     let milliseconds = Double(ns) / 1_000_000
-    let index = Self.boundsMs.firstIndex { milliseconds <= $0 } ?? Self.boundsMs.count
+    var index = 0
+    while index < boundsMs.count, milliseconds > boundsMs[index] { index += 1 }
     buckets[index].increment()
     totalNs.increment(by: UInt64(max(0, ns)))
   }
@@ -88,8 +101,15 @@ final class DurationTally: Sendable {
 
 /// Durations of all workers together.
 struct DurationNumbers {
-  private(set) var buckets = [UInt64](repeating: 0, count: DurationTally.boundsMs.count + 1)
+  let boundsMs: [Double]
+  private(set) var buckets: [UInt64]
   private(set) var totalNs: UInt64 = 0
+
+  /// - Parameter boundsMs: those of the tallies that are added.
+  init(_ boundsMs: [Double] = DurationTally.boundsMs) {
+    self.boundsMs = boundsMs
+    buckets = [UInt64](repeating: 0, count: boundsMs.count + 1)
+  }
 
   var count: UInt64 { buckets.reduce(0, +) }
 
@@ -98,13 +118,42 @@ struct DurationNumbers {
     totalNs &+= tally.totalNs.value
   }
 
+  /// The same in fewer buckets, whose bounds must be among these.
+  func merged(to bounds: [Double]) -> DurationNumbers {
+    var merged = DurationNumbers(bounds)
+    merged.totalNs = totalNs
+    for (index, count) in buckets.enumerated() {
+      let upper = index < boundsMs.count ? boundsMs[index] : .infinity
+      merged.buckets[bounds.firstIndex { upper <= $0 } ?? bounds.count] += count
+    }
+    return merged
+  }
+
+  mutating func add(_ other: DurationNumbers) {
+    for index in buckets.indices where index < other.buckets.count {
+      buckets[index] += other.buckets[index]
+    }
+    totalNs &+= other.totalNs
+  }
+
+  /// What came after `earlier`, of the same tallies. Where one of them has gone since, no less than
+  /// nothing.
+  func since(_ earlier: DurationNumbers) -> DurationNumbers {
+    var rest = self
+    for index in buckets.indices where index < earlier.buckets.count {
+      rest.buckets[index] -= min(buckets[index], earlier.buckets[index])
+    }
+    rest.totalNs = totalNs &- earlier.totalNs
+    return rest
+  }
+
   /// The upper end of the bucket that `part` (0 to 1) of the durations reach; nil of none, and of
   /// those that took longer than all bounds.
   func quantileMs(_ part: Double) -> Double? {
     let total = count
     guard total > 0 else { return nil }
     var seen: UInt64 = 0
-    for (index, bound) in DurationTally.boundsMs.enumerated() {
+    for (index, bound) in boundsMs.enumerated() {
       seen += buckets[index]
       if Double(seen) >= part * Double(total) { return bound }
     }

@@ -9,7 +9,7 @@ struct MetricsText {
   private var family = ""
 
   enum Kind: String {
-    case counter, gauge, histogram
+    case counter, gauge, histogram, summary
   }
 
   typealias Label = (name: String, value: String)
@@ -33,7 +33,7 @@ struct MetricsText {
   /// A histogram's buckets, sum and count, in seconds.
   mutating func sample(_ durations: DurationNumbers, _ labels: [Label] = []) {
     var sum: UInt64 = 0
-    for (index, bound) in DurationTally.boundsMs.enumerated() {
+    for (index, bound) in durations.boundsMs.enumerated() {
       sum += durations.buckets[index]
       append(suffix: "_bucket", labels: labels + [("le", "\(bound / 1_000)")])
       bytes += Array("\(sum)\n".utf8)
@@ -44,6 +44,15 @@ struct MetricsText {
     bytes += Array("\(Double(durations.totalNs) / 1_000_000_000)\n".utf8)
     append(suffix: "_count", labels: labels)
     bytes += Array("\(durations.count)\n".utf8)
+  }
+
+  /// How often something was done and how long all of it took, in seconds; of how the times were
+  /// spread nothing is known.
+  mutating func sample(count: UInt64, totalNs: UInt64) {
+    append(suffix: "_sum", labels: [])
+    bytes += Array("\(Double(totalNs) / 1_000_000_000)\n".utf8)
+    append(suffix: "_count", labels: [])
+    bytes += Array("\(count)\n".utf8)
   }
 
   private mutating func append(suffix: String = "", labels: [Label]) {

@@ -53,6 +53,7 @@ extension SharedTokens {
       guard let ageMs = issuer.keysAgeMs else { continue }
       text.sample(Double(ageMs) / 1_000, [("issuer", issuer.rules.settings.name)])
     }
+    cache?.metrics.write(to: &text)
   }
 
   /// The same as sentences, a line an exchange; of those that did nothing, nothing.

@@ -28,6 +28,9 @@ struct Admin {
     case "/livez": page = { SmallAnswer(200, text("ok\n")) }
     case "/readyz": page = readiness
     case "/metrics": page = metrics
+    case "/status" where !isProbe: page = { status(request) }
+    case "/" where !isProbe:
+      page = { SmallAnswer(302, text("See /status\n"), fields: text("Location: /status\r\n")) }
     default: return SmallAnswer(404, text("Not found.\n"))
     }
     guard request.method.elementsEqual("GET".utf8) || request.method.elementsEqual("HEAD".utf8)
@@ -54,9 +57,33 @@ struct Admin {
       isReady ? 200 : 503, text(lines.map { $0 + "\n" }.joined()))
   }
 
+  /// A page for people, or the document that it shows for whoever wants JSON.
+  private func status(_ request: SmallRequest) -> SmallAnswer {
+    let wantsJSON = request.values(of: "accept").contains { value in
+      ByteScan.holds(Array("application/json".utf8), in: value.span)
+    }
+    let unkept = text("Cache-Control: no-store\r\nVary: Accept\r\n")
+    if wantsJSON {
+      return SmallAnswer(
+        200, StatusReport(shared).json, type: "application/json", fields: unkept)
+    }
+    return SmallAnswer(
+      200, StatusPage.shared.html, type: "text/html; charset=utf-8",
+      fields: unkept + StatusPage.shared.fields)
+  }
+
   private func metrics() -> SmallAnswer {
     var text = MetricsText()
+    shared.process.requests.write(to: &text)
     shared.tokens.write(to: &text)
+    shared.writeUpstreams(to: &text)
+    shared.process.write(to: &text)
+    if let log = shared.log?.writer {
+      text.begin(
+        "tollgate_access_log_dropped_lines_total", .counter,
+        "Lines that could not be written: the disk was full or too slow.")
+      text.sample(UInt64(log.droppedLinesTotal))
+    }
     return SmallAnswer(200, text.bytes, type: MetricsText.contentType)
   }
 

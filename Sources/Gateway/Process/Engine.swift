@@ -18,10 +18,16 @@ final class Engine {
   let router: Router
   let authenticator: Authenticator
   let exchanger: Exchanger
+  let limiter: RateLimiter
   let exchanges: TokenExchanges
   let sharedCache: SharedCacheLink?
   let keyKeeper: KeyKeeper
   let log: AccessLog?
+  /// Of requests that no route has.
+  private let unrouted: RouteTally
+  private let authentications: DurationTally
+  private let index: Int
+  private var refusalsToNote = LastRefusals.Allowance()
   let connectionLimits: ServerConnection.Limits
   let idleTimeoutMs: Int64
   let bodyTimeoutMs: Int64
@@ -41,6 +47,7 @@ final class Engine {
   ) throws(CryptoFault) {
     let digester = try Digester()
     self.shared = shared
+    self.index = index
     self.loop = loop
     buffers = former?.buffers ?? BufferPool()
     let configuration = shared.configuration
@@ -64,21 +71,25 @@ final class Engine {
     callerHeaders = EngineBuilder.callerHeaders(configuration)
     let builder = EngineBuilder(
       shared: shared, workers: workers, index: index, loop: loop, buffers: buffers,
-      callerHeaders: callerHeaders)
+      callerHeaders: callerHeaders, digester: digester)
     let upstreams = builder.upstreams(after: former?.upstreams ?? [])
     clients = HTTPClients(resolver: shared.process.resolver, buffers: buffers, loop: loop)
-    keyKeeper = KeyKeeper(shared.tokens, clients: clients, digester: digester, loop: loop)
+    keyKeeper = KeyKeeper(
+      shared.tokens, clients: clients, files: shared.process.files, digester: digester, loop: loop)
     authenticator = Authenticator(
       shared.tokens, tokens: WorkerTokens(), digester: digester,
       claims: configuration.accessLog?.claims ?? [])
     let (resolver, buffers) = (shared.process.resolver, buffers)
-    sharedCache = shared.tokens.cache.map {
-      SharedCacheLink($0, resolver: resolver, buffers: buffers, loop: loop, workers: workers)
+    sharedCache = shared.tokens.cache.map { cache in
+      if let running = former?.sharedCache, running.isLink(to: cache) { return running }
+      return SharedCacheLink(
+        cache, resolver: resolver, buffers: buffers, loop: loop, workers: workers)
     }
     exchanges = TokenExchanges(
       shared.tokens, worker: worker, index: index, clients: clients, cache: sharedCache,
       digester: digester, loop: loop)
     exchanger = Exchanger(exchanges)
+    limiter = RateLimiter(shared.process.rates, digester: digester, link: sharedCache)
     router = Router(builder.routes(upstreams, targets: exchanges))
     log = shared.log.flatMap { log in
       configuration.accessLog.map { settings in
@@ -86,7 +97,12 @@ final class Engine {
       }
     }
     self.upstreams = upstreams
+    unrouted = RouteTally(shared.process.requests.numbers(of: nil), worker: index)
+    authentications = shared.process.requests.authentication(of: index)
   }
+
+  /// Those who ask servers how they are.
+  var checkers: [HealthChecker] { upstreams.flatMap(\.checkers) }
 
   /// The connections to all servers.
   var pools: [UpstreamPool] { upstreams.flatMap { $0.servers.map(\.pool) } }
@@ -95,10 +111,42 @@ final class Engine {
   func retire(for next: Engine) {
     keyKeeper.end()
     clients.close()
-    sharedCache?.end()
+    if sharedCache !== next.sharedCache { sharedCache?.end() }
     log?.retire()
+    let keptUpstreams = Set(next.upstreams.map(ObjectIdentifier.init))
+    for upstream in upstreams where !keptUpstreams.contains(ObjectIdentifier(upstream)) {
+      for checker in upstream.checkers { checker.end() }
+    }
     let kept = Set(next.pools.map(ObjectIdentifier.init))
     for pool in pools where !kept.contains(ObjectIdentifier(pool)) { pool.close() }
+  }
+
+  /// Writes and counts a request whose answer has ended.
+  func record(_ request: Request) {
+    let endedNs = Clock.monotonicNs()
+    log?.write(request, endedNs: endedNs)
+    let record = request.record
+    let kind = RequestKind(method: request.method, status: record.status, reason: record.reason)
+    (record.route?.tally ?? unrouted).count(
+      kind, ns: endedNs - record.startedNs, upstreamNs: record.firstByteNs)
+    if record.authNs > 0 { authentications.add(ns: record.authNs) }
+    if let reason = record.reason { remember(request, reason) }
+  }
+
+  /// Notes a refusal for those who ask why; of a flood of them not every one.
+  private func remember(_ request: Request, _ reason: Refusal.Reason) {
+    let nowMs = Clock.wallMs()
+    guard refusalsToNote.take(atMs: nowMs) else { return }
+    let record = request.record
+    let hasHead = request.connection.head.byteCount > 0
+    shared.process.refusals.note(
+      LastRefusals.Entry(
+        atMs: nowMs, status: record.status, reason: reason, route: record.route?.settings.name,
+        method: hasHead ? LastRefusals.cut(request.methodBytes) : [],
+        host: LastRefusals.cut(request.host), path: LastRefusals.cut(request.path.merged),
+        client: request.client, id: request.id,
+        exchangeError: record.exchangeError),
+      worker: index)
   }
 
   /// Who is at the other end of a connection, and whether it may speak for others.

@@ -1,3 +1,4 @@
+import Crypto
 import HTTP
 import OAuth
 import Reactor
@@ -11,51 +12,125 @@ struct EngineBuilder {
   let loop: EventLoop
   let buffers: BufferPool
   let callerHeaders: [FieldNameKey]
+  let digester: Digester
 
-  /// The upstreams, by their index in the configuration. Those of `former` that are the same go on.
+  /// The upstreams, by their index in the configuration. Those of `former` that are the same go
+  /// on.
   func upstreams(after former: [Upstream] = []) -> [Upstream] {
+    // Of an upstream that changed, the servers that stay have their connections.
+    let pools = Dictionary(
+      former.flatMap(\.servers).map { (ObjectIdentifier($0.shared), $0.pool) },
+      uniquingKeysWith: { first, _ in first })
     let former = Dictionary(uniqueKeysWithValues: former.map { (ObjectIdentifier($0.shared), $0) })
     return shared.upstreams.map { upstream in
       if let same = former[ObjectIdentifier(upstream)] { return same }
-      let settings = upstream.settings
-      let servers = settings.servers.enumerated().map { serverNumber, server in
-        let origin = Origin(
-          host: server.origin.host, port: server.origin.port,
-          isEncrypted: server.origin.isSecure, serverName: settings.tls.serverName?.text)
-        var name: [UInt8] = []
-        JSONWriter.appendString(server.origin.authority, to: &name)
-        return Upstream.Server(
-          pool: UpstreamPool(
-            origin,
-            settings: UpstreamPool.Settings(
-              connectTimeoutMs: settings.connectTimeoutMs,
-              idleTimeoutMs: settings.idleTimeoutMs,
-              idleMax: share(of: settings.idleConnectionsMax),
-              resolveEveryMs: settings.resolveEveryMs,
-              headBytesMax: Limits.answerHeadBytesMax),
-            tls: upstream.context, resolver: shared.process.resolver, buffers: buffers,
-            count: upstream.counts[serverNumber], loop: loop),
-          authority: Array(server.origin.authority.utf8), nameJSON: name)
+      let servers = upstream.servers.enumerated().map { number, server in
+        Upstream.Server(
+          server, index: number, pool: pools[ObjectIdentifier(server)] ?? pool(of: server),
+          worker: index)
       }
-      return Upstream(upstream, servers: servers, first: index)
+      return Upstream(upstream, servers: servers, checkers: checkers(of: upstream))
+    }
+  }
+
+  private func pool(of server: SharedServer) -> UpstreamPool {
+    let connections = server.connections
+    return UpstreamPool(
+      server.origin,
+      settings: UpstreamPool.Settings(
+        connectTimeoutMs: connections.connectTimeoutMs, idleTimeoutMs: connections.idleTimeoutMs,
+        idleMax: share(of: connections.idleMax), resolveEveryMs: connections.resolveEveryMs,
+        headBytesMax: Limits.answerHeadBytesMax),
+      tls: server.context, resolver: shared.process.resolver, buffers: buffers,
+      count: server.count, loop: loop)
+  }
+
+  /// The servers are dealt out to the workers.
+  private func checkers(of upstream: SharedUpstream) -> [HealthChecker] {
+    guard let settings = upstream.settings.healthCheck else { return [] }
+    return upstream.servers.indices.filter { $0 % workers == index }.map { number in
+      HealthChecker(
+        upstream, server: number, settings: settings, resolver: shared.process.resolver,
+        buffers: buffers, loop: loop)
     }
   }
 
   /// The routes, by their index in the configuration.
   func routes(_ upstreams: [Upstream], targets: TokenExchanges) -> [Route] {
     let configuration = shared.configuration
+    let listenerCount = configuration.listeners.count
     var claimRules = ClaimRules.Table()
+    var claims = FieldClaim.Table()
     let places = tokenPlaces()
     return configuration.routes.map { settings in
-      Route(
+      let action = action(settings, upstreams, places, &claims)
+      let rates = rates(settings, &claims)
+      let tally = RouteTally(
+        shared.process.requests.numbers(of: settings.name), worker: index)
+      var cors: CORS?
+      var preflight: Route?
+      switch settings.cors {
+      case nil: break
+      case .upstream:
+        preflight = Route(
+          settings, access: .open, action: action, listenerCount: listenerCount, tally: tally,
+          rates: rates.map { RouteRates($0.early) })
+      case .own(let own):
+        let made = CORS(own, methods: corsMethods(settings))
+        cors = made
+        preflight = Route(
+          settings, access: .open, action: .preflight, listenerCount: listenerCount, tally: tally,
+          cors: made)
+      }
+      return Route(
         settings, access: access(settings.access, targets, &claimRules, places),
         ownToken: settings.ownToken.map { own in
           Route.OwnToken(
             target: targets.target(exchange: own.exchange, own.target),
             callerHeader: own.callerHeader?.bytes.map { $0 })
         },
-        action: action(settings, upstreams, places), listenerCount: configuration.listeners.count)
+        action: action, listenerCount: listenerCount, tally: tally, cors: cors, rates: rates,
+        preflight: preflight)
     }
+  }
+
+  /// Those that a page may ask for where `cors` names none: the route's, or the usual ones.
+  private func corsMethods(_ settings: RouteSettings) -> String {
+    (settings.match.methods?.map(\.string) ?? ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"])
+      .joined(separator: ", ")
+  }
+
+  private func rates(
+    _ settings: RouteSettings, _ claims: inout FieldClaim.Table
+  ) -> RouteRates? {
+    if settings.rateLimits.isEmpty { return nil }
+    let limits = settings.rateLimits.enumerated().map { number, limit in
+      let key: RateLimit.Key
+      switch limit.by {
+      case .address: key = .address
+      case .route: key = .route
+      case .claim(let name): key = .claim(claims.claim(name))
+      case .header(let name): key = FieldNameKey(name.bytes).map { .header($0) } ?? .route
+      }
+      return RateLimit(
+        identity: identity(of: limit, number, settings).bytes, key: key,
+        intervalNs: limit.intervalNs, burst: Int64(limit.burst))
+    }
+    return RouteRates(limits)
+  }
+
+  /// The same for the same limit of the same route, also after a reload and at other gateways.
+  private func identity(
+    of limit: RateLimitSettings, _ number: Int, _ settings: RouteSettings
+  ) -> SHA256Digest {
+    let match = settings.match
+    let parts = [
+      "\(match.host)", match.path.text, "\(match.methods?.map(\.string) ?? [])",
+      "\(match.listeners?.map { shared.configuration.listeners[$0].name } ?? [])",
+      "\(match.headers.map { ($0.name.string, $0.value.string) })", "\(number)",
+      "\(limit.requests) \(limit.perMs) \(limit.burst) \(limit.by)",
+    ]
+    return digester.digest(parts.flatMap { Array("\($0.utf8.count):\($0)".utf8) })
   }
 
   /// Every field that says to a service who called: dropped from all requests, wherever it is set.
@@ -105,17 +180,31 @@ struct EngineBuilder {
   }
 
   private func action(
-    _ settings: RouteSettings, _ upstreams: [Upstream], _ places: TokenPlaces?
+    _ settings: RouteSettings, _ upstreams: [Upstream], _ places: TokenPlaces?,
+    _ claims: inout FieldClaim.Table
   ) -> Route.Action {
     switch settings.action {
     case .respond(let answer): return .respond(answer)
+    case .redirect(let redirect):
+      return .redirect(
+        Route.Redirect(
+          to: FieldTemplate(redirect.to, &claims),
+          restAfter: redirect.keepsRest ? settings.match.path.segments.count - 1 : nil,
+          status: redirect.status, places: places))
     case .forward(let forward):
       var keepsToken = false
       if case .checked(_, _, .passedThrough) = settings.access { keepsToken = true }
+      var hasOwnCORS = false
+      if case .own = settings.cors { hasOwnCORS = true }
+      let upstream = upstreams[forward.upstream]
       return .forward(
         Route.Forward(
-          forward, upstream: upstreams[forward.upstream], places: places, keepsToken: keepsToken,
-          callerHeaders: callerHeaders))
+          forward, upstream: upstream, places: places, keepsToken: keepsToken,
+          callerHeaders: callerHeaders, fields: FieldRewrite(forward.headers, &claims),
+          answerChanges: AnswerChanges(
+            fields: FieldRewrite(forward.answerHeaders, &claims),
+            paths: PathMapping(forward.path), pathRules: settings.pathRules,
+            servers: upstream.servers.map(\.authority), hasOwnCORS: hasOwnCORS)))
     }
   }
 

@@ -148,6 +148,7 @@ package final class Gateway: Sendable {
       }
     }
     for _ in workers { adopted.wait(milliseconds: Limits.adoptMs) }
+    shared.forgetFormer()
   }
 
   // The end.
@@ -233,8 +234,8 @@ struct Prepared {
       case .standardOutput: .standardOutput
       case .file(let file): .file(file.path)
       }
-    if let former, former.output == output { return former }
-    return try LogLease(output, report: tokens.report)
+    if let former, former.output == output, former.format == settings.format { return former }
+    return try LogLease(output, format: settings.format, report: tokens.report)
   }
 
   func shared(

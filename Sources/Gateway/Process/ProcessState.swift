@@ -6,8 +6,13 @@ import Synchronization
 /// loss to begin anew at a reload.
 final class ProcessState: Sendable {
   let resolver = Resolver()
+  let files = FileReader()
   let tickets = TicketKeys()
+  let rates = RateTable()
   let report: @Sendable (String) -> Void
+  let requests = RequestNumbers()
+  let history = TrafficHistory()
+  let refusals = LastRefusals()
 
   private let connections = Atomic<Int>(0)
   private let draining = Atomic<Bool>(false)

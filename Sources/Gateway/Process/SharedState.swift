@@ -39,10 +39,17 @@ package final class SharedState: Sendable {
     var formerByName: [String: SharedUpstream] = [:]
     for upstream in former?.upstreams ?? [] { formerByName[upstream.settings.name] = upstream }
     upstreams = configuration.upstreams.enumerated().map { index, settings in
-      let made = SharedUpstream(settings, material.upstreams[index])
-      guard let same = formerByName[settings.name], same.isSame(as: made) else { return made }
-      return same
+      // Once: an upstream may be named like the URL of another.
+      let former = formerByName.removeValue(forKey: settings.name)
+      let material = material.upstreams[index]
+      if let former, former.isFor(settings, material) { return former }
+      return SharedUpstream(settings, material, after: former, report: process.report)
     }
+  }
+
+  /// What is kept for a configuration that is no more goes.
+  func forgetFormer() {
+    process.requests.keep(Set(configuration.routes.map(\.name)))
   }
 
   func report(_ text: String) { process.report(text) }
@@ -58,44 +65,23 @@ package final class SharedState: Sendable {
   func giveConnection() { process.giveConnection() }
 }
 
-/// One upstream with what all workers share of it. Connections to its servers outlive a reload that
-/// changes nothing of it.
-final class SharedUpstream: Sendable {
-  let settings: UpstreamSettings
-  let context: TLSClientContext?
-  /// By server.
-  let counts: [ConnectionCount]
-  private let materialDigest: [UInt8]
-
-  init(_ settings: UpstreamSettings, _ material: TLSMaterial.Client) {
-    self.settings = settings
-    context = material.context
-    materialDigest = material.digest
-    counts = settings.servers.map { _ in
-      ConnectionCount(max: settings.connectionsMax, queue: Limits.upstreamQueueMax)
-    }
-  }
-
-  /// Whether connections made for one are as good for the other.
-  func isSame(as other: SharedUpstream) -> Bool {
-    settings.isSame(as: other.settings) && materialDigest == other.materialDigest
-  }
-}
-
 /// The access log's writer, on loan to each configuration that writes to the same place; with the
 /// last of them it ends.
 final class LogLease: Sendable {
   let writer: LogWriter
   let output: LogWriter.Target
+  let format: AccessLogSettings.Format
   private let thread: WorkerThread.Handle
   private let isJoined = Atomic<Bool>(false)
 
   /// Opens the log and starts its thread.
   init(
-    _ output: LogWriter.Target, report: @escaping @Sendable (String) -> Void
+    _ output: LogWriter.Target, format: AccessLogSettings.Format,
+    report: @escaping @Sendable (String) -> Void
   ) throws(SystemError) {
     self.output = output
-    writer = LogWriter(accessLog: output, report: report)
+    self.format = format
+    writer = LogWriter(accessLog: output, format: format, report: report)
     thread = try writer.start()
   }
 

@@ -9,14 +9,14 @@ struct TLSMaterial {
   private(set) var listeners: [TLSServerContext?] = []
   private(set) var upstreams: [Client] = []
   private(set) var issuers: [TLSClientContext?] = []
-  private(set) var exchanges: [TLSClientContext?] = []
-  private(set) var sharedCache: TLSClientContext?
+  private(set) var exchanges: [Client] = []
+  private(set) var sharedCache: Client?
   /// By exchange: what a client that shows itself by `private_key_jwt` signs with.
   private(set) var assertions: [ClientAssertion?] = []
   private(set) var problems: [PlacedProblem] = []
   private(set) var warnings: [PlacedProblem] = []
 
-  /// What connections to an upstream's servers are made with.
+  /// What connections to servers are made with.
   struct Client {
     let context: TLSClientContext?
     /// Of all files that went into it.
@@ -49,24 +49,28 @@ struct TLSMaterial {
         listener.tls.flatMap { material.server($0, tickets: tickets) })
     }
     for upstream in configuration.upstreams {
-      let isNeeded = upstream.servers.contains { $0.origin.isSecure }
+      let isNeeded = upstream.servers.contains { $0.target.isSecure }
       material.filesRead = []
-      let context = isNeeded ? material.client(upstream.tls.ca) : nil
+      let context =
+        isNeeded ? material.client(upstream.tls.ca, upstream.tls.identity) : nil
       material.upstreams.append(Client(context: context, digest: material.filesDigest))
     }
     material.issuers = configuration.issuers.map { material.client($0.ca) }
     for exchange in configuration.exchanges {
-      switch exchange.client.method {
-      case .certificate(let chain, let key):
-        material.exchanges.append(
-          material.client(exchange.ca, CertificateReference(chain: chain, key: key)))
-      case .basic, .post, .privateKey, .none:
-        material.exchanges.append(material.client(exchange.ca))
-      }
+      material.filesRead = []
+      let context: TLSClientContext? =
+        switch exchange.client.method {
+        case .certificate(let chain, let key):
+          material.client(exchange.ca, CertificateReference(chain: chain, key: key))
+        case .basic, .post, .privateKey, .none: material.client(exchange.ca)
+        }
       material.assertions.append(material.assertion(of: exchange.client))
+      material.exchanges.append(Client(context: context, digest: material.filesDigest))
     }
     if let cache = configuration.sharedCache, cache.url.isSecure {
-      material.sharedCache = material.client(cache.ca)
+      material.filesRead = []
+      let context = material.client(cache.ca)
+      material.sharedCache = Client(context: context, digest: material.filesDigest)
     }
     return material
   }

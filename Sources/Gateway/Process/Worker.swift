@@ -43,7 +43,8 @@ actor Worker {
     let connection: ServerConnection
     let listener: String
     let source: ConnectionSource
-    /// Whose listener it came by is no more: it is served to its end by what it came for.
+    /// Whose listener it came by is no more, or takes nobody that way: it is served to its end by
+    /// what it came for.
     var engine: Engine?
     /// Since when it idles; nil while it is served.
     var idleSinceMs: Int64?
@@ -85,16 +86,25 @@ actor Worker {
     self.engine = engine
     adoptions += 1
     let kept = Set(former?.pools.map(ObjectIdentifier.init) ?? [])
+    let keptCheckers = Set(former?.checkers.map(ObjectIdentifier.init) ?? [])
     former?.retire(for: engine)
     for door in plan.closed { close(door, former) }
+    for (name, listener) in former?.listeners ?? [:] {
+      // Who came in as nobody does any more is not let stay by staying connected.
+      if let next = engine.listeners[name], !next.admitsAlike(listener) { turnOut(name, former) }
+    }
     for (door, sockets) in plan.opened {
       for bound in sockets { loop.spawn { await self.accept(at: bound, door) } }
     }
     for (index, pool) in engine.pools.enumerated() where !kept.contains(ObjectIdentifier(pool)) {
       loop.spawn { await self.keepPool(index, of: plan.shared) }
     }
+    for (index, checker) in engine.checkers.enumerated()
+    where !keptCheckers.contains(ObjectIdentifier(checker)) {
+      loop.spawn { await self.keepChecking(index, of: plan.shared) }
+    }
     if engine.log != nil { loop.spawn { await self.flushLog(of: plan.shared) } }
-    if engine.sharedCache != nil {
+    if engine.sharedCache != nil, engine.sharedCache !== former?.sharedCache {
       loop.spawn { await self.keepSharedCache(of: plan.shared) }
       loop.spawn { await self.keepSharedLocks(of: plan.shared) }
     }
@@ -103,7 +113,10 @@ actor Worker {
         loop.spawn { await self.keepKeys(issuer, of: plan.shared) }
       }
     }
-    if former == nil { loop.spawn { await self.trimBuffers() } }
+    if former == nil {
+      loop.spawn { await self.trimBuffers() }
+      if index == 0 { loop.spawn { await self.sampleTraffic() } }
+    }
   }
 
   private func close(_ door: Door, _ former: Engine?) {
@@ -111,7 +124,11 @@ actor Worker {
       entrance.isClosed = true
       entrance.waiter.signal()
     }
-    guard case .listener(let name) = door else { return }
+    if case .listener(let name) = door { turnOut(name, former) }
+  }
+
+  /// Ends a listener's connections, each with the request that is under way.
+  private func turnOut(_ name: String, _ former: Engine?) {
     for (serial, guest) in guests where guest.listener == name && guest.engine == nil {
       guests[serial]?.engine = former
       guest.connection.drain()
@@ -126,6 +143,10 @@ actor Worker {
 
   private func keepPool(_ index: Int, of shared: SharedState) async {
     await engine(of: shared)?.pools[index].keepIdle()
+  }
+
+  private func keepChecking(_ index: Int, of shared: SharedState) async {
+    await engine(of: shared)?.checkers[index].run()
   }
 
   private func flushLog(of shared: SharedState) async {
@@ -151,6 +172,14 @@ actor Worker {
       engine?.buffers.trim()
       engine?.clients.sweep()
       if index == 0 { engine?.shared.tokens.removeEnded() }
+    }
+  }
+
+  private func sampleTraffic() async {
+    let waiter = Waiter(on: loop)
+    while true {
+      process.history.take(process.requests.totals, atMs: Clock.wallMs())
+      _ = await waiter.wait(untilMs: loop.nowMs + TrafficHistory.everyMs)
     }
   }
 
@@ -269,8 +298,10 @@ actor Worker {
       stream, waiter: waiter, buffers: engine.buffers, limits: engine.connectionLimits)
     var guest = Guest(connection: connection, listener: name, source: source)
     if isDraining { drain(connection) }
-    if entrances[.listener(name)] == nil {
-      // The listener was taken away during the handshake.
+    if entrances[.listener(name)] == nil
+      || self.engine?.listeners[name]?.admitsAlike(listener) == false
+    {
+      // The listener was taken away during the handshake, or asks for something else now.
       guest.engine = engine
       connection.drain()
     }

@@ -2,20 +2,25 @@ import OAuth
 import Wire
 
 extension RouteAction {
-  /// Reads `forward` or `respond`: exactly one of them.
-  static func read(_ object: inout ObjectReader, _ context: RouteContext) -> RouteAction? {
-    object.later("redirect", "another address for the caller")
+  /// Reads `forward`, `respond` or `redirect`: exactly one of them.
+  static func read(
+    _ object: inout ObjectReader, _ context: RouteContext, _ templates: TemplateContext
+  ) -> RouteAction? {
     let given = ["forward", "respond", "redirect"].filter { object.has($0) }
     let forward = object.optional(
-      "forward", .object { ForwardSettings.read(&$0, context) }, "to a service")
+      "forward", .object { ForwardSettings.read(&$0, context, templates) }, "to a service")
     let respond = object.optional("respond", .object(FixedResponse.read), "the gateway's own")
+    let redirect = object.optional(
+      "redirect", .object { RedirectSettings.read(&$0, templates) }, "another address")
     if given.isEmpty {
-      object.refuseMissing("forward", "where requests go on to, or \"respond\"")
+      object.refuseMissing(
+        "forward", "where requests go on to, or \"respond\" or \"redirect\"")
     } else if given.count > 1 {
       object.reportAtName(given[1], "a route has either \"\(given[0])\" or \"\(given[1])\"")
     }
     if let forward { return .forward(forward) }
-    return respond.map { .respond($0) }
+    if let respond { return .respond(respond) }
+    return redirect.map { .redirect($0) }
   }
 }
 
@@ -34,7 +39,7 @@ final class URLUpstreams {
   func index(of origin: HTTPOrigin, at place: ConfigPlace) -> Int {
     if let index = indexes[origin] { return index }
     let index = firstIndex + upstreams.count
-    let server = UpstreamSettings.Server(origin: origin, place: place)
+    let server = UpstreamSettings.Server(target: .web(origin), weight: 1, place: place)
     upstreams.append(.standard(name: origin.description, servers: [server], place: place))
     indexes[origin] = index
     return index
@@ -43,13 +48,19 @@ final class URLUpstreams {
 
 extension ForwardSettings {
   fileprivate static func read(
-    _ object: inout ObjectReader, _ context: RouteContext
+    _ object: inout ObjectReader, _ context: RouteContext, _ templates: TemplateContext
   ) -> ForwardSettings? {
     let upstream = object.required(
       "to", .forwardTarget(context), "an upstream's name, or a URL")
-    object.later("path", taking: hasOnlyEmptyTexts, "prefixes taken away and put on")
-    object.later("headers", taking: changesNothing, "fields of the request")
-    object.later("responseHeaders", taking: changesNothing, "fields of the answer")
+    let path = object.section("path", "prefixes taken away and put on") {
+      PathRewrite.read(&$0, templates)
+    }
+    let headers = object.section("headers", "fields of the request") {
+      FieldChanges.read(&$0, .request, templates)
+    }
+    let answerHeaders = object.section("responseHeaders", "fields of the answer") {
+      FieldChanges.read(&$0, .answer, templates)
+    }
     let upgrades = object.optional(
       "upgrade", .list(.upgrade), default: [], "protocols that may take over the connection")
     let timeoutMs = object.optional(
@@ -64,44 +75,17 @@ extension ForwardSettings {
     let via = object.optional("via", .bool, default: true, "whether Via is sent")
     guard let upstream else { return nil }
     return ForwardSettings(
-      upstream: upstream, host: host, timeoutMs: timeoutMs == 0 ? nil : timeoutMs,
+      upstream: upstream, path: path ?? .none, headers: headers ?? .none,
+      answerHeaders: answerHeaders ?? .none, host: host,
+      timeoutMs: timeoutMs == 0 ? nil : timeoutMs,
       idleTimeoutMs: idleTimeoutMs, retries: retries, via: via, upgrades: upgrades)
-  }
-
-  /// A prefix to strip that the route's path does not have: never could it be stripped.
-  static func refuseStrangePrefix(in route: ObjectReader, _ path: PathPattern) {
-    guard let member = route.setting.node.members?.first(where: { $0.name == "forward" })
-    else { return }
-    let forward = route.setting.member(member)
-    guard let rules = forward.node.members?.first(where: { $0.name == "path" }) else { return }
-    let section = forward.member(rules)
-    guard let prefix = section.node.members?.first(where: { $0.name == "stripPrefix" }),
-      let text = prefix.node.string, !text.isEmpty
-    else { return }
-    let stripped = try? PathPattern(text).segments
-    if stripped.map({ path.segments.starts(with: $0) }) != true {
-      section.member(prefix).refuse("match.path does not begin with this prefix")
-    }
-  }
-
-  private static func hasOnlyEmptyTexts(_ node: JSONNode) -> Bool {
-    node.members?.allSatisfy {
-      ($0.name == "stripPrefix" || $0.name == "addPrefix") && $0.node.string == ""
-    } ?? false
-  }
-
-  private static func changesNothing(_ node: JSONNode) -> Bool {
-    node.members?.allSatisfy {
-      $0.name == "set" && $0.node.members?.isEmpty == true
-        || $0.name == "remove" && $0.node.elements?.isEmpty == true
-    } ?? false
   }
 }
 
 extension Kind where Value == Int {
   /// What `forward.to` names, as an index among all upstreams.
   fileprivate static func forwardTarget(_ context: RouteContext) -> Kind {
-    Kind { setting in
+    Kind(.string) { setting in
       guard let text = Kind<UTF8Text>.text.read(setting) else { return nil }
       guard text.string.contains("://") else {
         if let index = context.upstreams.index(of: text) { return index }
@@ -119,7 +103,7 @@ extension Kind where Value == Int {
 
 extension Kind where Value == ForwardSettings.HostPolicy {
   fileprivate static var hostPolicy: Kind {
-    Kind { setting in
+    Kind(.string) { setting in
       guard let text = Kind<UTF8Text>.text.read(setting) else { return nil }
       if text == "upstream" { return .upstream }
       if text == "preserve" { return .preserve }
@@ -144,7 +128,7 @@ extension FixedResponse {
   fileprivate static func read(_ object: inout ObjectReader) -> FixedResponse? {
     let status = object.optional("status", .integer(200...599), default: 200, "of the answer")
     let headers = object.optional(
-      "headers", .entries(header), default: [], "of the answer")
+      "headers", .entries(of: .string, header), default: [], "of the answer")
     let body = object.optional("body", .anyText, default: "", "of the answer")
     // RFC 9110 §15.3.5, §15.3.6 and §15.4.5: none of these has content.
     if [204, 205, 304].contains(status), !body.isEmpty {

@@ -14,7 +14,7 @@ extension ClaimRule {
 extension Kind where Value == [UTF8Text] {
   /// At least one value; one alone is a list of one.
   fileprivate static var claimValues: Kind {
-    Kind { setting in
+    Kind(.list(.any, atLeastOne: true)) { setting in
       if setting.node.elements == nil {
         return Kind<UTF8Text>.claimValue.read(setting).map { [$0] }
       }

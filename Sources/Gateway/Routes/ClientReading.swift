@@ -85,7 +85,7 @@ private enum ClientMethod: String, CaseIterable {
 
 extension Kind where Value == AssertionSettings.Algorithm {
   fileprivate static var placedAlgorithm: Kind {
-    Kind { setting in
+    Kind(Kind<SignatureAlgorithm>.algorithm.schema) { setting in
       Kind<SignatureAlgorithm>.algorithm.read(setting).map {
         Value($0, place: setting.place)
       }

@@ -6,13 +6,16 @@ package struct ConfigSource: Sendable {
   /// As the operator named it.
   package let file: String
   let bytes: [UInt8]
+  /// How many bytes of other files are counted before this one's.
+  let base: Int
   /// The offset at which each line begins.
   private let lineStarts: [Int]
   /// Literal secrets: never shown, nor part of a digest.
   let secrets: [Range<Int>]
 
-  init(file: String, bytes: [UInt8], secrets: [Range<Int>]) {
+  init(file: String, bytes: [UInt8], secrets: [Range<Int>], base: Int = 0) {
     self.file = file
+    self.base = base
     self.bytes = bytes
     self.secrets = secrets
     lineStarts = [0] + bytes.indices.filter { bytes[$0] == 0x0A }.map { $0 + 1 }
@@ -28,6 +31,14 @@ package struct ConfigSource: Sendable {
     return problem(
       Reading.Finding(
         place: place, message: message, suggestion: suggestion, severity: severity), &cursor)
+  }
+
+  /// The line and column at which a place begins.
+  func location(of place: ConfigPlace) -> SourceLocation {
+    let line = lineIndex(place.range.lowerBound)
+    var cursor = Cursor()
+    return SourceLocation(
+      line: line + 1, column: cursor.column(of: place.range.lowerBound, in: self, line: line))
   }
 
   /// Complaints in the order of their places, in time linear in the file and their number.

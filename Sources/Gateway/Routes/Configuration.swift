@@ -56,51 +56,6 @@ package struct LimitSettings: Hashable, Sendable {
   package let http2StreamsMax: Int
 }
 
-/// `accessLog`.
-package struct AccessLogSettings: Sendable {
-  package let output: Output
-  /// Each once, in the order in which a line has them; all of them by default.
-  package let fields: [AccessLogField]
-  package let claims: [LoggedClaim]
-
-  package enum Output: Hashable, Sendable {
-    case standardOutput
-    case file(FileReference)
-  }
-}
-
-/// A claim that goes into the access log.
-package struct LoggedClaim: Hashable, Sendable {
-  package let claim: ClaimName
-  /// The first 16 hexadecimal digits of SHA-256(issuer, NUL, value) in place of the value.
-  package let isHashed: Bool
-}
-
-/// What an access log's line can say, by the names of ROUTES.md, in their order.
-package enum AccessLogField: String, CaseIterable, Sendable {
-  case time, id, listener, client, method, host, path, `protocol`, tls
-  case tlsClient = "tls_client"
-  case userAgent = "user_agent"
-  case route, status, reason, issuer, jti
-  /// Not a field itself: the claims configured, each under its own name.
-  case claims
-  case identity
-  case identityRule = "identity_rule"
-  case auth, exchange
-  case exchangeError = "exchange_error"
-  case audience, upstream
-  case upstreamStatus = "upstream_status"
-  case attempts
-  case bytesIn = "bytes_in"
-  case bytesOut = "bytes_out"
-  case durationMs = "duration_ms"
-  case authMs = "auth_ms"
-  case exchangeMs = "exchange_ms"
-  case connectMs = "connect_ms"
-  case firstByteMs = "first_byte_ms"
-  case trace, aborted, config
-}
-
 /// `admin`.
 package struct AdminSettings: Sendable {
   package let address: ListenAddress

@@ -3,14 +3,14 @@ import Wire
 
 extension Configuration {
   /// Reads the whole file, in an order in which names are known before they are referred to.
-  ///
-  /// - Parameter hidden: what must not take part in a digest.
-  static func read(
-    _ object: inout ObjectReader, hiding hidden: [Range<Int>]
-  ) -> Configuration? {
+  static func read(_ object: inout ObjectReader) -> Configuration? {
     let setting = object.setting
+    // What must not take part in a digest.
+    let hidden = setting.reading.hidden
     _ = object.optional("$schema", .anyText, "ignored")
-    object.later("include", default: .array([]), "more files")
+    // `Includes` has read it: what the files hold is here already.
+    _ = object.find("include")
+    object.describe("include", .list(.string, atLeastOne: false), "more files, also by * and ?")
     let workers = object.optional("workers", .workers, default: .automatic, "threads")
     let listeners = object.required(
       "listeners", .list(.listener, atLeastOne: true), "where callers connect")
@@ -21,8 +21,7 @@ extension Configuration {
 
     let issuerNames = Names("issuer", membersOf: object.find("issuers"))
     let issuers = object.optional(
-      "issuers", .slots { IssuerSettings.read(name: $0, $1, hiding: hidden) }, default: [],
-      "whose tokens are believed")
+      "issuers", .slots(IssuerSettings.read), default: [], "whose tokens are believed")
     let exchangeNames = ExchangeNames(object.find("exchanges"))
     let exchanges = object.optional(
       "exchanges", .slots { ExchangeSettings.read(name: $0, $1, issuers: issuerNames) },
@@ -30,14 +29,18 @@ extension Configuration {
     let upstreamNames = Names("upstream", membersOf: object.find("upstreams"))
     let upstreams = object.optional(
       "upstreams", .slots(UpstreamSettings.read), default: [], "the services")
-    object.later("defaults", default: .object([]), "what all routes share")
+    let defaults = RouteDefaults(object.find("defaults"))
 
     let urlUpstreams = URLUpstreams(firstIndex: upstreamNames.count)
     guard let limits, let shutdown else { return nil }
     let context = RouteContext(
       listeners: Names("listener", listenerNames(object.find("listeners"))),
       issuers: issuerNames, exchanges: exchangeNames, upstreams: upstreamNames,
-      urlUpstreams: urlUpstreams, limits: limits)
+      urlUpstreams: urlUpstreams, limits: limits, defaults: defaults)
+    object.describe(
+      "defaults",
+      .partial(.read { _ = ReadRoute.read($0, context) }, without: ["match", "name"]),
+      "a route without its match, merged under each route")
     let routes = object.required(
       "routes", .routes(context), "which requests go where")
     let accessLog = Switchable.read("accessLog", "a line a request", in: &object) {
@@ -56,6 +59,9 @@ extension Configuration {
       listeners ?? [], trustedProxies, object.find("listeners"))
     refuseUndiscoverable(exchanges, issuers, object.find("exchanges"))
     RouteConflicts.report(routes ?? [], setting.reading)
+    RouteConflicts.reportSameNames(object.find("routes"))
+    UpstreamSettings.refuseHashOfNobody(
+      upstreams, routes?.map(\.settings) ?? [], object.find("routes"))
     guard let listeners, let accessLog, let admin, let routes,
       let issuers = complete(issuers), let exchanges = complete(exchanges),
       let upstreams = complete(upstreams), let routes = complete(routes.map(\.settings))
@@ -155,15 +161,17 @@ extension Configuration {
 extension Kind where Value == [ReadRoute] {
   /// All routes, those with mistakes as far as they could be read.
   fileprivate static func routes(_ context: RouteContext) -> Kind {
-    Kind { setting in
+    Kind(.array(.read { _ = ReadRoute.read($0, context) })) { setting in
       guard let nodes = setting.node.elements else {
         return setting.refused("expected a list, found \(setting.found)")
       }
       if nodes.isEmpty { setting.reading.warn(setting.place, "no routes: every request gets 404") }
       return nodes.indices.map { index in
-        let element = setting.element(index, nodes[index])
+        let element = setting.route(index, context.defaults.applied(to: nodes[index]))
         return ReadRoute.read(element, context)
-          ?? ReadRoute(settings: nil, match: nil, ignoresCase: false, place: element.place)
+          ?? ReadRoute(
+            settings: nil, match: nil, ignoresCase: false, place: element.place,
+            key: element.place.key)
       }
     }
   }

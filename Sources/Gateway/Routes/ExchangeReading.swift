@@ -18,7 +18,8 @@ extension ExchangeSettings {
       let actorTokenType = object.optional(
         "actorTokenType", .text, default: Self.accessToken, "what that is")
       let parameters = object.optional(
-        "parameters", .entries(Parameter.read), default: [], "more form fields"
+        "parameters", .entries(of: .list(.string, atLeastOne: false), Parameter.read),
+        default: [], "more form fields"
       ).flatMap(\.self)
       let ca = object.optional("tls", .certificateAuthority, "for calls to the token service")
       let timeoutMs = object.optional(
@@ -86,7 +87,7 @@ extension ExchangeSettings.Grant {
 
 extension Kind where Value == ExchangeSettings.TokenService {
   fileprivate static func tokenService(_ issuers: Names) -> Kind {
-    Kind { setting in
+    Kind(.string) { setting in
       guard let text = Kind<UTF8Text>.text.read(setting) else { return nil }
       if text.string.contains("://") {
         return Kind<HTTPURL>.protectedURL.read(setting).map { .endpoint($0) }
@@ -156,16 +157,26 @@ extension ExchangeSettings.Breaker {
 
 extension Kind where Value == ExchangeSettings.SubjectError {
   fileprivate static var subjectError: Kind {
-    Kind { setting in
+    Kind(.oneOf([.string, .read { _ = described($0) }]), written: { Self.json($0) }) { setting in
       if setting.node.members == nil {
         return Kind<UTF8Text>.text.read(setting).map { Value(error: $0, description: nil) }
       }
-      return ObjectReader.read(setting) { object in
-        let error = object.required("error", .text, "the OAuth error code")
-        let description = object.optional("description", .text, "the whole error_description")
-        return error.map { Value(error: $0, description: description) }
-      }
+      return described(setting)
     }
+  }
+
+  private static func described(_ setting: Setting) -> Value? {
+    ObjectReader.read(setting) { object in
+      let error = object.required("error", .text, "the OAuth error code")
+      let description = object.optional("description", .text, "the whole error_description")
+      return error.map { Value(error: $0, description: description) }
+    }
+  }
+
+  private static func json(_ value: Value) -> String {
+    let error = Words.json(value.error)
+    guard let description = value.description else { return error }
+    return "{\"error\": \(error), \"description\": \(Words.json(description))}"
   }
 }
 
@@ -190,7 +201,10 @@ extension ExchangeSettings.Verification {
 
 extension Kind where Value == ExchangeSettings.Verification.Audience {
   fileprivate static var verifiedAudience: Kind {
-    Kind { setting in
+    Kind(
+      .list(.string, atLeastOne: true),
+      written: { if case .requested = $0 { "\"requested\"" } else { nil } }
+    ) { setting in
       switch setting.node.string {
       case "requested": .requested
       case "any": .any
@@ -202,16 +216,23 @@ extension Kind where Value == ExchangeSettings.Verification.Audience {
 
 extension Kind where Value == ExchangeSettings.Verification.Subject {
   fileprivate static var verifiedSubject: Kind {
-    Kind { setting in
+    Kind(
+      .oneOf([.words(["same", "any"]), .read { _ = claims($0) }]),
+      written: { if case .same = $0 { "\"same\"" } else { nil } }
+    ) { setting in
       if setting.node.members == nil {
         return Kind.choice([("same", .same), ("any", .any)]).read(setting)
       }
-      return ObjectReader.read(setting) { object in
-        let caller = object.required("caller", .claim, "the claim of the caller's token")
-        let issued = object.required("issued", .claim, "the same in the issued token")
-        guard let caller, let issued else { return nil }
-        return .claims(caller: caller, issued: issued)
-      }
+      return claims(setting)
+    }
+  }
+
+  private static func claims(_ setting: Setting) -> Value? {
+    ObjectReader.read(setting) { object in
+      let caller = object.required("caller", .claim, "the claim of the caller's token")
+      let issued = object.required("issued", .claim, "the same in the issued token")
+      guard let caller, let issued else { return nil }
+      return .claims(caller: caller, issued: issued)
     }
   }
 }

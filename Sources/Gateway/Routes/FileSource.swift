@@ -4,6 +4,14 @@ import Reactor
 package protocol FileSource {
   /// The whole file.
   func read(_ path: String, bytesMax: Int) throws(FileFault) -> [UInt8]
+  /// The names of what is in a folder, in any order.
+  func list(_ folder: String) throws(FileFault) -> [String]
+}
+
+extension FileSource {
+  package func list(_ folder: String) throws(FileFault) -> [String] {
+    throw FileFault("no such file or directory (ENOENT)")
+  }
 }
 
 /// Why a file could not be read, for people: "no such file or directory (ENOENT)".
@@ -26,6 +34,14 @@ package struct DiskFiles: FileSource {
       throw FileFault(SystemError.text(of: error.code))
     }
   }
+
+  package func list(_ folder: String) throws(FileFault) -> [String] {
+    do {
+      return try Files.list(folder)
+    } catch {
+      throw FileFault(SystemError.text(of: error.code))
+    }
+  }
 }
 
 /// The files of this machine, remembering what the routes file held, so that it can be read again
@@ -34,7 +50,7 @@ package final class RecordedFiles: FileSource {
   private let path: String
   /// What the routes file holds, once it was read.
   package private(set) var routes: [UInt8]?
-  /// The other files, read or found unreadable.
+  /// The other files, read or found unreadable, and the folders that were looked through.
   package private(set) var named: Set<String> = []
 
   /// - Parameters:
@@ -54,6 +70,11 @@ package final class RecordedFiles: FileSource {
     let bytes = try DiskFiles().read(path, bytesMax: bytesMax)
     routes = bytes
     return bytes
+  }
+
+  package func list(_ folder: String) throws(FileFault) -> [String] {
+    named.insert(folder)
+    return try DiskFiles().list(folder)
   }
 }
 

@@ -17,7 +17,10 @@ extension IdentityRules {
 extension Kind where Value == [IdentityRule] {
   /// A preset's name, `auto` for several of them, or a rule.
   fileprivate static func identityRules(auto: [IdentityRule]) -> Kind {
-    Kind { setting in
+    Kind(
+      .oneOf([.words(["auto"]), Kind<IdentityRule>.identityRule.schema]),
+      written: { $0.count == auto.count ? "\"auto\"" : nil }
+    ) { setting in
       guard let name = setting.node.string else {
         return Kind<IdentityRule>.identityRule.read(setting).map { [$0] }
       }
@@ -30,7 +33,12 @@ extension Kind where Value == [IdentityRule] {
 extension Kind where Value == IdentityRule {
   /// One preset or one rule: what `all` holds.
   fileprivate static var identityRule: Kind {
-    Kind { setting in
+    Kind(
+      .oneOf([
+        .words(IdentityPreset.allCases.map(\.rawValue)),
+        .read { _ = ObjectReader.read($0) { IdentityRule.read(&$0) } },
+      ])
+    ) { setting in
       if let name = setting.node.string {
         if let preset = IdentityPreset(rawValue: name.string) { return .preset(preset) }
         if name == "auto" { return setting.refused("\"auto\" stands for several rules") }
@@ -50,12 +58,16 @@ extension IdentityRule {
   private static let tests = ["equals", "equalsClaim", "prefix", "suffix", "absent"]
 
   fileprivate static func read(_ object: inout ObjectReader) -> IdentityRule? {
+    // Described as anything: its rules may hold such rules again.
+    object.describe("all", .any, "a list of rules, in place of the others: all must hold")
     if object.has("all") {
       return object.required(
         "all", Kind<[IdentityRule]>.list(.identityRule, atLeastOne: true), "rules that must hold"
       ).map { .all($0) }
     }
     let claim = object.required("claim", .claim, "the claim that is looked at")
+    // Not needed beside "all".
+    object.describe("claim", Kind<ClaimName>.claim.schema, "the claim that is looked at")
     let equals = object.optional("equals", .anyText, "its value")
     let other = object.optional("equalsClaim", .claim, "another claim with the same value")
     let prefix = object.optional("prefix", .text, "how its value begins")

@@ -4,11 +4,7 @@ import Wire
 
 extension IssuerSettings {
   /// Reads one entry of `issuers`.
-  ///
-  /// - Parameter hidden: what must not take part in the digest.
-  static func read(
-    name: Setting, _ setting: Setting, hiding hidden: [Range<Int>]
-  ) -> IssuerSettings? {
+  static func read(name: Setting, _ setting: Setting) -> IssuerSettings? {
     ObjectReader.read(setting) { object in
       let issuer = object.required("issuer", .issuer, "the tokens' iss")
       let discovery = object.optional(
@@ -51,7 +47,8 @@ extension IssuerSettings {
         timeoutMs: timeoutMs, audiences: audiences, audienceClaim: audienceClaim,
         algorithms: Set(algorithms), types: types, clockSkewMs: clockSkewMs, maxAgeMs: maxAgeMs,
         identities: identities,
-        digestInput: CanonicalJSON.bytes(of: setting.node, hiding: hidden),
+        // All of it: an issuer has no secrets, but a name that may look as if it had some.
+        digestInput: CanonicalJSON.bytes(of: setting.node, hiding: []),
         place: name.place)
     }
   }
@@ -66,7 +63,7 @@ private struct IssuerName {
 extension Kind where Value == IssuerName {
   /// A URL by OpenID's rules; RFC 7519 §4.1.1 lets it be any text.
   fileprivate static var issuer: Kind {
-    Kind { setting in
+    Kind(.string) { setting in
       guard let text = Kind<UTF8Text>.text.read(setting) else { return nil }
       guard text.hasPrefix("https://") || text.hasPrefix("http://") else {
         return IssuerName(text: text, discovery: nil)
@@ -85,7 +82,7 @@ extension Kind where Value == IssuerName {
 
 extension Kind where Value == IssuerSettings.KeySource {
   fileprivate static var keySource: Kind {
-    Kind { setting in
+    Kind(.string) { setting in
       guard let text = Kind<UTF8Text>.text.read(setting) else { return nil }
       if text.string.contains("://") {
         return Kind<HTTPURL>.protectedURL.read(setting).map { .url($0) }
@@ -106,7 +103,7 @@ extension Kind where Value == FileReference? {
 
 extension Kind where Value == AcceptedAudiences {
   fileprivate static var audiences: Kind {
-    Kind { setting in
+    Kind(.list(.string, atLeastOne: true)) { setting in
       if setting.node.string == "any" { return .any }
       guard let list = Kind<[UTF8Text]>.audienceList.read(setting) else { return nil }
       return .list(list)
@@ -118,7 +115,7 @@ extension Kind where Value == [UTF8Text] {
   /// At least one audience; `"any"` does not hide among others.
   static var audienceList: Kind {
     .list(
-      Kind<UTF8Text> { setting in
+      Kind<UTF8Text>(.string) { setting in
         guard let text = Kind<UTF8Text>.text.read(setting) else { return nil }
         return text == "any" ? setting.refused("\"any\" stands alone, without a list") : text
       }, atLeastOne: true)
@@ -127,7 +124,10 @@ extension Kind where Value == [UTF8Text] {
 
 extension Kind where Value == SignatureAlgorithm {
   static var algorithm: Kind {
-    Kind { setting in
+    Kind(
+      .words(SignatureAlgorithm.allCases.map(\.name) + ["Ed25519"]),
+      written: { Words.json(UTF8Text($0.name)) }
+    ) { setting in
       guard let text = Kind<UTF8Text>.text.read(setting) else { return nil }
       if let algorithm = SignatureAlgorithm(name: text.bytes.span) { return algorithm }
       let name = text.string.lowercased()
@@ -145,7 +145,7 @@ extension Kind where Value == SignatureAlgorithm {
 extension Kind where Value == UTF8Text {
   /// A `typ`, in the form in which it is compared (RFC 7515 §4.1.9).
   fileprivate static var tokenType: Kind {
-    Kind { setting in
+    Kind(.string) { setting in
       guard let text = Kind.text.read(setting) else { return nil }
       let type = text.string.lowercased()
       let name = type.hasPrefix("application/") ? String(type.dropFirst(12)) : type

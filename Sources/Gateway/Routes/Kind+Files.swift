@@ -4,7 +4,7 @@ import Wire
 extension Kind where Value == FileReference {
   /// A path, relative to the file that names it.
   static var file: Kind {
-    Kind { setting in
+    Kind(.string) { setting in
       guard let text = Kind<UTF8Text>.text.read(setting) else { return nil }
       guard !text.bytes.contains(0) else { return setting.refused("expected a path") }
       let path = FilePath.resolve(text.string, namedIn: setting.place.file)
@@ -16,7 +16,7 @@ extension Kind where Value == FileReference {
 extension Kind where Value == Secret {
   /// `{"env": "NAME"}`, `{"file": "path"}` or, with a warning, the secret itself.
   static var secret: Kind {
-    Kind { setting in
+    Kind(.oneOf([.read { _ = elsewhere($0) }, .string])) { setting in
       if let literal = setting.node.string {
         guard !literal.isEmpty else { return setting.refused("the secret is empty") }
         setting.reading.warn(
@@ -28,17 +28,21 @@ extension Kind where Value == Secret {
         return setting.refused(
           "expected {\"env\": \"NAME\"} or {\"file\": \"path\"}, found \(setting.found)")
       }
-      return ObjectReader.read(setting) { object in
-        let name = object.optional("env", .text, "the environment variable that holds it")
-        let file = object.optional("file", .file, "the file that holds it")
-        switch (name, file) {
-        case (let name?, nil): return Secret.read(name: name.string, setting)
-        case (nil, let file?): return Secret.read(file, setting.reading)
-        case (_?, _?): return setting.refused("expected \"env\" or \"file\", not both")
-        case (nil, nil):
-          if object.has("env") || object.has("file") { return nil }
-          return setting.refused("expected {\"env\": \"NAME\"} or {\"file\": \"path\"}")
-        }
+      return elsewhere(setting)
+    }
+  }
+
+  private static func elsewhere(_ setting: Setting) -> Secret? {
+    ObjectReader.read(setting) { object in
+      let name = object.optional("env", .text, "the environment variable that holds it")
+      let file = object.optional("file", .file, "the file that holds it")
+      switch (name, file) {
+      case (let name?, nil): return Secret.read(name: name.string, setting)
+      case (nil, let file?): return Secret.read(file, setting.reading)
+      case (_?, _?): return setting.refused("expected \"env\" or \"file\", not both")
+      case (nil, nil):
+        if object.has("env") || object.has("file") { return nil }
+        return setting.refused("expected {\"env\": \"NAME\"} or {\"file\": \"path\"}")
       }
     }
   }
@@ -81,7 +85,7 @@ extension Secret {
 extension Kind where Value == ClaimName {
   /// A top-level member's name or, beginning with `/`, a JSON Pointer.
   static var claim: Kind {
-    Kind { setting in
+    Kind(.string) { setting in
       guard let text = Kind<UTF8Text>.text.read(setting) else { return nil }
       return ClaimName(text)
         ?? setting.refused("not a JSON Pointer: \"~\" is written \"~0\" and \"/\" \"~1\"")

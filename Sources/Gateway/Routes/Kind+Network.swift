@@ -3,7 +3,7 @@ import Wire
 extension Kind where Value == HTTPURL {
   /// Where tokens, keys or secrets travel: https, or http that stays on this machine.
   static var protectedURL: Kind {
-    Kind { setting in
+    Kind(.string) { setting in
       guard let url = Kind.url.read(setting) else { return nil }
       guard url.origin.isSecure || url.origin.isLoopback else {
         return setting.refused(
@@ -15,7 +15,7 @@ extension Kind where Value == HTTPURL {
   }
 
   static var url: Kind {
-    Kind { setting in
+    Kind(.string) { setting in
       guard let text = setting.node.string else {
         return setting.refused("expected a URL, found \(setting.found)")
       }
@@ -31,7 +31,7 @@ extension Kind where Value == HTTPURL {
 extension Kind where Value == HTTPOrigin {
   /// A server: scheme, host and port only.
   static var origin: Kind {
-    Kind { setting in
+    Kind(.string) { setting in
       guard let url = Kind<HTTPURL>.url.read(setting) else { return nil }
       guard url.suffix.isEmpty else {
         return setting.refused(
@@ -59,7 +59,7 @@ extension HTTPURL.Fault {
 extension Kind where Value == ListenAddress {
   /// `host:port` or `[v6]:port`.
   static var listenAddress: Kind {
-    Kind { setting in
+    Kind(.string) { setting in
       let expected = "expected an address such as \"0.0.0.0:8443\" or \"[::]:8443\""
       guard let text = setting.node.string else {
         let port = setting.node.integer.flatMap { UInt16(exactly: $0) }
@@ -93,7 +93,7 @@ extension Kind where Value == ListenAddress {
 
 extension Kind where Value == HostName {
   static var hostName: Kind {
-    Kind { setting in
+    Kind(.string) { setting in
       guard let text = Kind<UTF8Text>.text.read(setting) else { return nil }
       return HostName(text.bytes) ?? setting.refused("expected a host name without a port")
     }
@@ -102,7 +102,7 @@ extension Kind where Value == HostName {
 
 extension Kind where Value == RouteHost {
   static var routeHost: Kind {
-    Kind { setting in
+    Kind(.string) { setting in
       guard let text = Kind<UTF8Text>.text.read(setting) else { return nil }
       return RouteHost(text)
         ?? setting.refused(
@@ -113,7 +113,7 @@ extension Kind where Value == RouteHost {
 
 extension Kind where Value == PathPattern {
   static var path: Kind {
-    Kind { setting in
+    Kind(.string) { setting in
       guard let text = Kind<UTF8Text>.text.read(setting) else { return nil }
       do throws(PathPattern.Fault) {
         return try PathPattern(text)
@@ -147,7 +147,7 @@ extension PathPattern.Fault {
 extension Kind where Value == AddressRange {
   /// A block of addresses that may speak for others.
   static var proxyRange: Kind {
-    Kind { setting in
+    Kind(.string) { setting in
       let expected = "expected a CIDR such as \"10.0.0.0/8\""
       guard let text = setting.node.string else {
         return setting.refused("\(expected), found \(setting.found)")

@@ -19,7 +19,10 @@ enum Bytes {
 extension Kind where Value == Int64 {
   /// A duration with its unit.
   static func duration(_ range: ClosedRange<Int64>) -> Kind {
-    Kind { setting in
+    Kind(
+      .pattern(#"^[0-9]+(ms|s|m|h)$|\$\{"#),
+      written: { "\"\(Unit.write($0, units: Unit.durations))\"" }
+    ) { setting in
       Unit.read(
         setting, units: Unit.durations, range: range, expected: "a duration such as \"30s\"",
         guesses: ["": "s", "sec": "s", "min": "m", "hr": "h", "msec": "ms", "millis": "ms"])
@@ -30,7 +33,10 @@ extension Kind where Value == Int64 {
 extension Kind where Value == Int {
   /// A size with its unit.
   static func size(_ range: ClosedRange<Int>) -> Kind {
-    Kind { setting in
+    Kind(
+      .pattern(#"^[0-9]+(B|KiB|MiB|GiB)$|\$\{"#),
+      written: { "\"\(Unit.write(Int64($0), units: Unit.sizes))\"" }
+    ) { setting in
       Unit.read(
         setting, units: Unit.sizes, range: Int64(range.lowerBound)...Int64(range.upperBound),
         expected: "a size such as \"16KiB\"",
@@ -89,7 +95,7 @@ private struct Unit {
   }
 
   /// In the largest unit that leaves no rest.
-  private static func write(_ value: Int64, units: [Unit]) -> String {
+  static func write(_ value: Int64, units: [Unit]) -> String {
     let unit = units.first { value >= $0.factor && value % $0.factor == 0 }
     return unit.map { "\(value / $0.factor)\($0.name)" } ?? "\(value)\(units.last?.name ?? "")"
   }

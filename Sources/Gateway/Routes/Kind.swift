@@ -3,9 +3,18 @@ import Wire
 /// What a key's value may be, and how it is read. Reading reports whatever is wrong with the value
 /// and then answers nil.
 struct Kind<Value> {
+  /// For editors.
+  let schema: Schema
   let read: (Setting) -> Value?
+  /// A value as JSON, for those who look for a default; nil where it is not said.
+  let written: (Value) -> String?
 
-  init(_ read: @escaping (Setting) -> Value?) {
+  init(
+    _ schema: Schema = .any, written: @escaping (Value) -> String? = { _ in nil },
+    read: @escaping (Setting) -> Value?
+  ) {
+    self.schema = schema
+    self.written = written
     self.read = read
   }
 }
@@ -13,7 +22,7 @@ struct Kind<Value> {
 extension Kind where Value == UTF8Text {
   /// Text that says something.
   static var text: Kind {
-    Kind { setting in
+    Kind(.string, written: { Words.json($0) }) { setting in
       guard let text = setting.node.string else {
         return setting.refused("expected text, found \(setting.found)")
       }
@@ -24,7 +33,7 @@ extension Kind where Value == UTF8Text {
 
   /// Text that may be empty.
   static var anyText: Kind {
-    Kind { setting in
+    Kind(.string, written: { Words.json($0) }) { setting in
       setting.node.string ?? setting.refused("expected text, found \(setting.found)")
     }
   }
@@ -32,7 +41,7 @@ extension Kind where Value == UTF8Text {
 
 extension Kind where Value == Bool {
   static var bool: Kind {
-    Kind { setting in
+    Kind(.boolean, written: { "\($0)" }) { setting in
       setting.node.bool ?? setting.refused("expected true or false, found \(setting.found)")
     }
   }
@@ -41,7 +50,7 @@ extension Kind where Value == Bool {
 extension Kind where Value == Int {
   /// A whole number.
   static func integer(_ range: ClosedRange<Int>) -> Kind {
-    Kind { setting in
+    Kind(.integer(range), written: { "\($0)" }) { setting in
       guard let number = setting.node.number else {
         return setting.refused("expected a whole number, found \(setting.found)")
       }
@@ -58,7 +67,7 @@ extension Kind where Value == Int {
 extension Kind where Value == Double {
   /// A part of a whole.
   static func fraction(_ range: ClosedRange<Double>) -> Kind {
-    Kind { setting in
+    Kind(.number(range), written: { "\($0)" }) { setting in
       guard let number = setting.node.number else {
         return setting.refused("expected a number, found \(setting.found)")
       }
@@ -74,7 +83,12 @@ extension Kind where Value == Double {
 extension Kind {
   /// One of several words. Those in `later` are named by ROUTES.md and not built yet.
   static func choice(_ words: [(String, Value)], later: [String] = []) -> Kind {
-    Kind { setting in
+    Kind(
+      .words(words.map(\.0)),
+      written: { value in
+        words.first { "\($0.1)" == "\(value)" }.map { Words.json(UTF8Text($0.0)) }
+      }
+    ) { setting in
       let names = words.map(\.0)
       let expected = "expected \(Words.anyOf(names))"
       guard let text = setting.node.string else {
@@ -98,7 +112,10 @@ extension Kind {
   /// A list; one text alone is a list of one.
   static func list<Element>(_ element: Kind<Element>, atLeastOne: Bool = false) -> Kind
   where Value == [Element] {
-    Kind { setting in
+    Kind(
+      .list(element.schema, atLeastOne: atLeastOne),
+      written: { complete($0.map(element.written)).map { "[\($0.joined(separator: ", "))]" } }
+    ) { setting in
       guard let nodes = setting.node.elements else {
         guard setting.node.string != nil else {
           return setting.refused("expected a list, found \(setting.found)")
@@ -112,15 +129,19 @@ extension Kind {
 
   /// An object with keys of its own.
   static func object(_ body: @escaping (inout ObjectReader) -> Value?) -> Kind {
-    Kind { setting in ObjectReader.read(setting, body) }
+    Kind(.read { _ = ObjectReader.read($0, body) }) { setting in
+      ObjectReader.read(setting, body)
+    }
   }
 
   /// An object whose names are the operator's. An entry that can't be read is nil, so that those
   /// after it keep their places.
+  ///
+  /// - Parameter schema: of the entries, where `body` reads no object.
   static func slots<Entry>(
-    _ body: @escaping (_ name: Setting, _ value: Setting) -> Entry?
+    of schema: Schema? = nil, _ body: @escaping (_ name: Setting, _ value: Setting) -> Entry?
   ) -> Kind where Value == [Entry?] {
-    Kind { setting in
+    Kind(.map(schema ?? .read { _ = body($0.nameless, $0) })) { setting in
       guard let members = setting.node.members else {
         return setting.refused("expected an object, found \(setting.found)")
       }
@@ -134,9 +155,10 @@ extension Kind {
 
   /// The same, nil as a whole where any entry is.
   static func entries<Entry>(
-    _ body: @escaping (_ name: Setting, _ value: Setting) -> Entry?
+    of schema: Schema? = nil, _ body: @escaping (_ name: Setting, _ value: Setting) -> Entry?
   ) -> Kind where Value == [Entry] {
-    Kind { setting in Kind<[Entry?]>.slots(body).read(setting).flatMap(complete) }
+    let slots = Kind<[Entry?]>.slots(of: schema, body)
+    return Kind(slots.schema) { setting in slots.read(setting).flatMap(complete) }
   }
 }
 
@@ -147,6 +169,13 @@ func complete<Element>(_ elements: [Element?]) -> [Element]? {
 
 /// Words for messages.
 enum Words {
+  /// Text as JSON.
+  static func json(_ text: UTF8Text) -> String {
+    var bytes: [UInt8] = []
+    JSONWriter.appendString(text, to: &bytes)
+    return String(decoding: bytes, as: UTF8.self)
+  }
+
   /// `"a"`, `"a" or "b"`, `"a", "b" or "c"`.
   static func anyOf(_ words: [String]) -> String {
     let quoted = words.map { "\"\($0)\"" }

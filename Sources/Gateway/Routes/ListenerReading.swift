@@ -42,7 +42,7 @@ extension Kind where Value == ListenerSettings {
 extension Kind where Value == ListenerAddress {
   /// `host:port`, `[v6]:port`, `unix:/path` or `systemd:NAME`.
   fileprivate static var listenerAddress: Kind {
-    Kind { setting in
+    Kind(.string) { setting in
       if let text = setting.node.string {
         if text.hasPrefix("unix:") { return unix(Array(text.bytes.dropFirst(5)), setting) }
         if text.hasPrefix("systemd:") { return systemd(Array(text.bytes.dropFirst(8)), setting) }
@@ -80,7 +80,7 @@ extension Kind where Value == ListenerAddress {
 extension Kind where Value == UInt32 {
   /// A file's permissions, in octal digits as `chmod` takes them.
   fileprivate static var fileMode: Kind {
-    Kind { setting in
+    Kind(.string) { setting in
       let expected = "expected a file's mode such as \"0660\""
       guard let text = setting.node.string else {
         let digits = setting.node.integer.map { "\($0)" } ?? ""

@@ -13,7 +13,8 @@ extension RouteMatch {
       methods: object.optional("methods", .list(.method, atLeastOne: true), "null: any")
         .map(withHead),
       headers: object.optional(
-        "headers", .entries(HeaderCondition.read), default: [], "fields and their values"))
+        "headers", .entries(of: .string, HeaderCondition.read), default: [],
+        "fields and their values"))
   }
 
   /// A route for GET is one for HEAD; a method named twice counts once.
@@ -27,7 +28,7 @@ extension RouteMatch {
 
 extension Kind where Value == UTF8Text {
   fileprivate static var method: Kind {
-    Kind { setting in
+    Kind(.string) { setting in
       guard let text = Kind.text.read(setting) else { return nil }
       let upper = text.string.uppercased()
       guard FieldText.isToken(text) else { return setting.refused("not a method") }

@@ -41,6 +41,6 @@ struct Names {
 
   /// A name of the file in place of itself.
   var kind: Kind<Int> {
-    Kind { index(of: $0) }
+    Kind(.string) { index(of: $0) }
   }
 }

@@ -9,6 +9,7 @@ struct ObjectReader {
   private let members: [JSONMember]
   private var known: [String] = []
   private var missing: [(name: String, purpose: String)] = []
+  private var described = ObjectSchema()
 
   /// Nil where the value is no object, which is reported.
   init?(_ setting: Setting) {
@@ -26,12 +27,17 @@ struct ObjectReader {
   ) -> Value? {
     guard var reader = ObjectReader(setting) else { return nil }
     let value = body(&reader)
-    reader.refuseUnknownAndMissing()
+    if setting.reading.isDescribing {
+      setting.reading.described = reader.described
+    } else {
+      reader.refuseUnknownAndMissing()
+    }
     return value
   }
 
   /// A key that must be there.
   mutating func required<Value>(_ name: String, _ kind: Kind<Value>, _ purpose: String) -> Value? {
+    describe(name, .init(schema: kind.schema, purpose: purpose, isRequired: true))
     guard let value = find(name) else {
       refuseMissing(name, purpose)
       return nil
@@ -43,6 +49,8 @@ struct ObjectReader {
   mutating func optional<Value>(
     _ name: String, _ kind: Kind<Value>, default: Value, _ purpose: String
   ) -> Value {
+    describe(
+      name, .init(schema: kind.schema, purpose: purpose, standard: kind.written(`default`)))
     guard let value = find(name) else { return `default` }
     return kind.read(value) ?? `default`
   }
@@ -51,6 +59,7 @@ struct ObjectReader {
   mutating func optional<Value>(
     _ name: String, _ kind: Kind<Value>, _ purpose: String
   ) -> Value? {
+    describe(name, .init(schema: kind.schema, purpose: purpose, isNullable: true))
     guard let value = find(name), !value.node.isNull else { return nil }
     return kind.read(value)
   }
@@ -59,11 +68,33 @@ struct ObjectReader {
   mutating func section<Value>(
     _ name: String, _ purpose: String, _ body: (inout ObjectReader) -> Value?
   ) -> Value? {
-    ObjectReader.read(find(name) ?? absent(name), body)
+    let value = ObjectReader.read(find(name) ?? absent(name), body)
+    if let object = setting.reading.described {
+      describe(name, .init(schema: .object(object), purpose: purpose))
+    }
+    return value
+  }
+
+  /// A key that something else reads.
+  mutating func describe(_ name: String, _ schema: Schema, _ purpose: String) {
+    describe(name, .init(schema: schema, purpose: purpose))
+  }
+
+  /// Says of a key that was asked for that it may also have another kind of value.
+  mutating func describe(_ name: String, orElse schema: Schema) {
+    if setting.reading.isDescribing { described.allow(schema, for: name) }
+  }
+
+  private mutating func describe(_ name: String, _ property: ObjectSchema.Property) {
+    guard setting.reading.isDescribing else { return }
+    var property = property
+    property.schema = property.schema.resolved(setting)
+    described.add(name, property)
   }
 
   /// A key that ROUTES.md names and that is not built yet: only its default is taken.
   mutating func later(_ name: String, default: JSONValue = .null, _ purpose: String) {
+    describe(name, .constant(`default` == .bool(false) ? "false" : "null"), purpose)
     later(name, taking: { $0.value == `default` }, purpose)
   }
 

@@ -19,6 +19,7 @@ struct ExchangeNames {
   func read(
     _ object: inout ObjectReader, of wanted: Set<ExchangeSettings.Grant>, elsewhere: String
   ) -> Int? {
+    object.describe("with", names.kind.schema, "an exchange's name; the only one by default")
     let fitting = grants.indices.filter { wanted.contains(grants[$0]) }
     if object.has("with") {
       guard let index = object.optional("with", names.kind, "an exchange's name") else {
@@ -57,7 +58,8 @@ extension ExchangeTarget {
 extension Kind where Value == RouteAccess.Onward {
   /// A route's `exchange`.
   static func onward(_ context: RouteContext) -> Kind {
-    Kind { setting in
+    Kind(.oneOf([.words(["strip", "passthrough"]), .read { _ = exchanged($0, context) }])) {
+      setting in
       if setting.node.members == nil {
         switch setting.node.string {
         case "strip": return .stripped
@@ -72,23 +74,27 @@ extension Kind where Value == RouteAccess.Onward {
             })
         }
       }
-      return ObjectReader.read(setting) { object in
-        let index = context.exchanges.read(
-          &object, of: [.tokenExchange, .onBehalfOf], elsewhere: "clientCredentials")
-        let target = ExchangeTarget.read(&object)
-        guard let index else { return nil }
-        if context.exchanges.grants[index] == .onBehalfOf {
-          // Entra's endpoint has no such parameters: the scope names the service.
-          for key in ["audience", "resource"] where object.has(key) {
-            object.reportAtName(
-              key, "on-behalf-of takes none; write \"scope\", e.g. \"api://orders/.default\"")
-          }
-          if target.scopes.isEmpty {
-            setting.reading.warn(setting.place, "no \"scope\": on-behalf-of has no other target")
-          }
+      return exchanged(setting, context)
+    }
+  }
+
+  private static func exchanged(_ setting: Setting, _ context: RouteContext) -> Value? {
+    ObjectReader.read(setting) { object in
+      let index = context.exchanges.read(
+        &object, of: [.tokenExchange, .onBehalfOf], elsewhere: "clientCredentials")
+      let target = ExchangeTarget.read(&object)
+      guard let index else { return nil }
+      if context.exchanges.grants[index] == .onBehalfOf {
+        // Entra's endpoint has no such parameters: the scope names the service.
+        for key in ["audience", "resource"] where object.has(key) {
+          object.reportAtName(
+            key, "on-behalf-of takes none; write \"scope\", e.g. \"api://orders/.default\"")
         }
-        return .exchanged(index: index, target)
+        if target.scopes.isEmpty {
+          setting.reading.warn(setting.place, "no \"scope\": on-behalf-of has no other target")
+        }
       }
+      return .exchanged(index: index, target)
     }
   }
 }
@@ -150,7 +156,7 @@ extension OwnTokenSettings {
 extension Kind where Value == UTF8Text {
   /// A field's name for the gateway to fill.
   fileprivate static var callerHeader: Kind {
-    Kind { setting in
+    Kind(.string) { setting in
       guard let text = Kind.text.read(setting) else { return nil }
       guard let key = FieldNameKey(text.bytes) else {
         return setting.refused("not a header's name")

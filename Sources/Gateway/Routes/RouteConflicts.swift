@@ -1,3 +1,4 @@
+import OAuth
 import Wire
 
 /// Finds routes that could both fit one request: listeners, methods and headers choose among
@@ -11,8 +12,8 @@ enum RouteConflicts {
 
   /// Reports each route that an earlier one could stand in for.
   static func report(_ routes: [ReadRoute], _ reading: Reading) {
-    var places: [Place: [(index: Int, match: RouteMatch)]] = [:]
-    for (index, route) in routes.enumerated() {
+    var places: [Place: [(route: ReadRoute, match: RouteMatch)]] = [:]
+    for route in routes {
       guard let match = route.match else { continue }
       var keys = [
         Place(host: match.host, shape: match.path.shape(ignoringCase: false), ignoresCase: false)
@@ -23,12 +24,31 @@ enum RouteConflicts {
       }
       for key in keys {
         if let other = places[key]?.first(where: { areAlike($0.match, match) }) {
+          let file = other.route.place.file
+          let place = file == route.place.file ? "" : " of \(file)"
           reading.refuse(
             route.place,
-            "could fit the same requests as routes[\(other.index)]: the same host and path, and "
-              + "neither listeners, methods nor headers choose between them", suggestion: nil)
+            "could fit the same requests as \(other.route.key)\(place): the same host and path, "
+              + "and neither listeners, methods nor headers choose between them", suggestion: nil)
         }
-        places[key, default: []].append((index, match))
+        places[key, default: []].append((route, match))
+      }
+    }
+  }
+
+  /// Reports a name that the log and the metrics would show for two routes.
+  static func reportSameNames(_ setting: Setting?) {
+    guard let setting else { return }
+    var places: [UTF8Text: ConfigPlace] = [:]
+    for (index, node) in (setting.node.elements ?? []).enumerated() {
+      let route = setting.route(index, node)
+      guard let name = route.value("name"), let text = name.node.string, !text.isEmpty else {
+        continue
+      }
+      if let other = places[text] {
+        name.refuse("given twice; it is at \(name.reading.shown(other)) already")
+      } else {
+        places[text] = name.place
       }
     }
   }

@@ -9,6 +9,7 @@ struct RouteContext {
   let upstreams: Names
   let urlUpstreams: URLUpstreams
   let limits: LimitSettings
+  let defaults: RouteDefaults
 }
 
 /// A route as read, as far as it could be.
@@ -20,6 +21,8 @@ struct ReadRoute {
   let ignoresCase: Bool
   /// Where `match` stands.
   let place: ConfigPlace
+  /// The route's own key: `routes[2]`.
+  let key: String
 
   static func read(_ setting: Setting, _ context: RouteContext) -> ReadRoute? {
     ObjectReader.read(setting) { object in
@@ -30,28 +33,32 @@ struct ReadRoute {
         "which requests it is for")
       let isWholeMatch = setting.reading.findings.count == before
       let access = RouteAccess.read(&object, context)
-      let action = RouteAction.read(&object, context)
+      let templates = TemplateContext(
+        path: isWholeMatch ? match?.path : nil,
+        isPublic: object.find("authenticate")?.node.string == "none", route: setting.place.key)
+      let action = RouteAction.read(&object, context, templates)
       let ownToken = OwnTokenSettings.read(&object, context)
-      object.later("rateLimit", "how many requests it takes")
-      object.later("cors", "cross-origin requests")
+      let rateLimits = object.optional(
+        "rateLimit", .rateLimits(templates), "how many requests it takes")
+      let cors = object.optional("cors", .cors, "for pages of other origins")
+      action?.refuseDoubled(cors, in: object)
       let limits = object.section("limits", "in place of the file's") {
         RouteLimits.read(&$0, context.limits)
       }
       let pathRules = object.section("pathRules", "for what servers read differently") {
         PathRules.read(&$0)
       }
-      if isWholeMatch, let match { ForwardSettings.refuseStrangePrefix(in: object, match.path) }
       var settings: RouteSettings?
       if let match, let access, let action, let limits, let pathRules {
         settings = RouteSettings(
           name: name?.string ?? match.path.text, match: match, access: access,
-          ownToken: ownToken, action: action, limits: limits, pathRules: pathRules,
-          place: setting.place)
+          ownToken: ownToken, action: action, cors: cors, rateLimits: rateLimits ?? [],
+          limits: limits, pathRules: pathRules, place: setting.place)
       }
       return ReadRoute(
         settings: settings, match: isWholeMatch ? match : nil,
         ignoresCase: pathRules?.ignoreCase ?? false,
-        place: object.find("match")?.place ?? setting.place)
+        place: object.find("match")?.place ?? setting.place, key: setting.place.key)
     }
   }
 }
@@ -85,6 +92,7 @@ extension RouteAccess {
     let authentication = object.section("authenticate", "whose tokens are taken") {
       Authentication.read(&$0, context)
     }
+    object.describe("authenticate", orElse: .words(["none"]))
     let admission = object.section("admit", "who gets through", Admission.read)
     if !hasExchange, !object.has("respond"), !object.has("redirect") {
       object.refuseMissing(
@@ -110,7 +118,8 @@ extension RouteAccess.Authentication {
     let scopes = object.optional("scope", .list(.scope), default: [], "all of them")
     let anyScopes = object.optional("anyScope", .list(.scope), default: [], "one of them")
     let claims = object.optional(
-      "claims", .entries(ClaimRule.read), default: [], "claims and the values that they may have")
+      "claims", .entries(of: .list(.any, atLeastOne: true), ClaimRule.read), default: [],
+      "claims and the values that they may have")
     let places = object.optional(
       "from", .tokenPlaces, default: [.header], "header, cookie:NAME or query:NAME")
     let realm = object.optional("realm", .realm, "in the challenge; null: the host")
@@ -139,7 +148,7 @@ extension RouteAccess.Admission {
 extension Kind where Value == UTF8Text {
   /// One scope (RFC 6749 §3.3).
   static var scope: Kind {
-    Kind { setting in
+    Kind(.string) { setting in
       guard let text = Kind.text.read(setting) else { return nil }
       guard !text.bytes.contains(0x20) else {
         return setting.refused("a scope has no space; several are a list")
@@ -151,7 +160,7 @@ extension Kind where Value == UTF8Text {
 
   /// What can stand in quotes in a challenge (RFC 9110 §5.6.4).
   fileprivate static var realm: Kind {
-    Kind { setting in
+    Kind(.string) { setting in
       guard let text = Kind.text.read(setting) else { return nil }
       let isPlain = text.bytes.allSatisfy { 0x20...0x7E ~= $0 && $0 != 0x22 && $0 != 0x5C }
       return isPlain ? text : setting.refused("a realm is of visible ASCII without \\ and \"")

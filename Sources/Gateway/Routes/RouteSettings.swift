@@ -10,6 +10,8 @@ package struct RouteSettings: Sendable {
   /// `clientCredentials`: for systems' requests, or all of a public route's.
   package let ownToken: OwnTokenSettings?
   package let action: RouteAction
+  package let cors: CORSSettings?
+  package let rateLimits: [RateLimitSettings]
   package let limits: RouteLimits
   package let pathRules: PathRules
   package let place: ConfigPlace
@@ -99,11 +101,16 @@ package enum RouteAction: Sendable {
   case forward(ForwardSettings)
   /// The gateway's own answer: nothing is exchanged for it.
   case respond(FixedResponse)
+  /// The same.
+  case redirect(RedirectSettings)
 }
 
 package struct ForwardSettings: Sendable {
   /// An index of `Configuration.upstreams`.
   package let upstream: Int
+  package let path: PathRewrite
+  package let headers: FieldChanges
+  package let answerHeaders: FieldChanges
   package let host: HostPolicy
   /// Until the answer's head; nil: no limit.
   package let timeoutMs: Int64?

@@ -17,31 +17,51 @@ package enum RoutesFile {
   package static func load(
     path: String, environment: @escaping (String) -> String?, files: some FileSource
   ) -> LoadedRoutes {
+    let reading = Reading(environment: environment, files: files)
+    guard let root = parse(path, nil, reading) else {
+      guard let source = reading.sources.first else {
+        let message = reading.findings.first?.message ?? "cannot be read"
+        return LoadedRoutes(unreadable: path, message)
+      }
+      return LoadedRoutes(nil, reading.findings, [source])
+    }
+    let setting = Setting(
+      node: root, place: reading.place(of: root.range, key: ""), reading: reading)
+    let includes = Includes(reading: reading) { parse($0, $1, reading) }
+    let whole = Setting(
+      node: includes.applied(to: setting), place: setting.place, reading: reading)
+    let configuration = ObjectReader.read(whole) { Configuration.read(&$0) }
+    return LoadedRoutes(configuration, reading.findings, reading.sources)
+  }
+
+  /// A file's tree, the environment's part put in; nil where there is none, which is reported.
+  ///
+  /// - Parameter namedAt: what names the file; nil of the routes file itself.
+  private static func parse(
+    _ path: String, _ namedAt: ConfigPlace?, _ reading: Reading
+  ) -> JSONNode? {
     let bytes: [UInt8]
     do {
-      bytes = try files.read(path, bytesMax: bytesMax)
+      bytes = try reading.files.read(path, bytesMax: bytesMax)
     } catch {
-      return LoadedRoutes(unreadable: path, "cannot be read: \(error)")
+      let place = namedAt ?? ConfigPlace(file: path, range: 0..<0, key: "")
+      let name = namedAt == nil ? "" : "\(path) "
+      reading.refuse(place, "\(name)cannot be read: \(error)", suggestion: nil)
+      return nil
     }
+    let base = reading.nextBase
     let parser = JSONParser(.commented, bytesMax: bytesMax, depthMax: 64, nodesMax: 1_000_000)
     do {
       let root = try parser.parse(bytes)
-      let source = ConfigSource(file: path, bytes: bytes, secrets: HiddenText.ranges(in: root))
-      let reading = Reading(environment: environment, files: files)
-      let node = Substitution(file: path, reading: reading).apply(to: root)
-      let place = ConfigPlace(file: path, range: node.range, key: "")
-      let setting = Setting(node: node, place: place, reading: reading)
-      let configuration = ObjectReader.read(setting) {
-        Configuration.read(&$0, hiding: source.secrets)
-      }
-      return LoadedRoutes(configuration, reading.findings, source)
+      reading.add(
+        ConfigSource(file: path, bytes: bytes, secrets: HiddenText.ranges(in: root), base: base))
+      return Substitution(reading: reading).apply(to: root.shifted(by: base))
     } catch {
       let hidden = HiddenText.ranges(inUnparsed: bytes)
-      let source = ConfigSource(file: path, bytes: bytes, secrets: hidden)
+      reading.add(ConfigSource(file: path, bytes: bytes, secrets: hidden, base: base))
       let place = ConfigPlace(file: path, range: error.range, key: "")
-      let finding = Reading.Finding(
-        place: place, message: "\(error.kind)", suggestion: nil, severity: .error)
-      return LoadedRoutes(nil, [finding], source)
+      reading.refuse(place, "\(error.kind)", suggestion: nil)
+      return nil
     }
   }
 }
@@ -50,14 +70,15 @@ package enum RoutesFile {
 package struct LoadedRoutes: Sendable {
   /// Only there where there is no problem.
   package let configuration: Configuration?
-  /// In the order of their places.
+  /// File by file, in the order of their places.
   package let problems: [ConfigProblem]
   package let warnings: [ConfigProblem]
-  private let source: ConfigSource
+  /// Never empty; the routes file first.
+  private let sources: [ConfigSource]
 
   fileprivate init(unreadable file: String, _ message: String) {
     configuration = nil
-    source = ConfigSource(file: file, bytes: [], secrets: [])
+    sources = [ConfigSource(file: file, bytes: [], secrets: [])]
     problems = [
       ConfigProblem(
         severity: .error, file: file, location: nil, key: "", message: message, suggestion: nil,
@@ -67,28 +88,32 @@ package struct LoadedRoutes: Sendable {
   }
 
   fileprivate init(
-    _ configuration: Configuration?, _ findings: [Reading.Finding], _ source: ConfigSource
+    _ configuration: Configuration?, _ findings: [Reading.Finding], _ sources: [ConfigSource]
   ) {
-    self.source = source
-    let found = source.problems(findings)
+    self.sources = sources
+    let byFile = Dictionary(grouping: findings) { $0.place.file }
+    let found = sources.flatMap { $0.problems(byFile[$0.file] ?? []) }
     var problems = found.filter { $0.severity == .error }
     if problems.isEmpty, configuration == nil {
       // Whatever could not be read was reported; if not, the mistake is ours, and no reason to
       // take a running gateway down on a reload.
-      let whole = ConfigPlace(file: source.file, range: 0..<0, key: "")
-      problems = [source.problem(at: whole, "could not be read, for a reason that went unsaid")]
+      let whole = ConfigPlace(file: sources[0].file, range: 0..<0, key: "")
+      problems = [
+        sources[0].problem(at: whole, "could not be read, for a reason that went unsaid")
+      ]
     }
     self.problems = problems
     warnings = found.filter { $0.severity == .warning }
     self.configuration = problems.isEmpty ? configuration : nil
   }
 
-  /// A complaint about a place of the file that turned out wrong later: a certificate that does
+  /// A complaint about a place of a file that turned out wrong later: a certificate that does
   /// not load, an address that can't be bound.
   package func problem(
     at place: ConfigPlace, _ message: String, suggestion: String? = nil,
     severity: ConfigProblem.Severity = .error
   ) -> ConfigProblem {
-    source.problem(at: place, message, suggestion: suggestion, severity: severity)
+    let source = sources.first { $0.file == place.file } ?? sources[0]
+    return source.problem(at: place, message, suggestion: suggestion, severity: severity)
   }
 }

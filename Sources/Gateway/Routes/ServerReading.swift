@@ -5,7 +5,10 @@ import Wire
 
 extension Kind where Value == Configuration.Workers {
   static var workers: Kind {
-    Kind { setting in
+    Kind(
+      .oneOf([.words(["auto"]), .integer(1...1024)]),
+      written: { $0 == .automatic ? "\"auto\"" : nil }
+    ) { setting in
       if setting.node.string == "auto" { return .automatic }
       guard setting.node.number != nil else {
         return setting.refused("expected \"auto\" or a number of threads, found \(setting.found)")
@@ -79,6 +82,7 @@ enum Switchable<Settings> {
     _ name: String, _ purpose: String, in object: inout ObjectReader,
     _ body: (inout ObjectReader) -> Settings?
   ) -> Switchable? {
+    defer { object.describe(name, orElse: .words(["off"])) }
     if let setting = object.find(name), setting.node.members == nil {
       if setting.node.string == "off" { return .off }
       return setting.refused(
@@ -86,70 +90,6 @@ enum Switchable<Settings> {
         suggestion: setting.node.string.flatMap { Spelling.nearest(to: $0.string, among: ["off"]) })
     }
     return object.section(name, purpose, body).map { .on($0) }
-  }
-}
-
-extension AccessLogSettings {
-  static func read(_ object: inout ObjectReader) -> AccessLogSettings? {
-    let output = object.optional(
-      "path", .logOutput, default: Output.standardOutput, "a file, or \"-\"")
-    _ = object.optional("format", .logFormat, default: .json, "how a line is written")
-    let fields = object.optional(
-      "fields", .list(Kind<AccessLogField>.choice(), atLeastOne: true), "those of a line; null: all"
-    )
-    let claims = object.optional(
-      "claims", .list(.loggedClaim), default: standardClaims, "of the caller's token")
-    object.later("sample", default: .object([]), "the part of the lines that is written")
-    var seen: Set<AccessLogField> = []
-    return AccessLogSettings(
-      output: output,
-      fields: (fields ?? AccessLogField.allCases).filter { seen.insert($0).inserted },
-      claims: claims)
-  }
-
-  private static let standardClaims = [
-    LoggedClaim(claim: ClaimName(member: "client_id"), isHashed: false),
-    LoggedClaim(claim: ClaimName(member: "sub"), isHashed: true),
-  ]
-}
-
-/// How an access log's lines are written.
-private enum LogFormat: String, CaseIterable {
-  case json
-}
-
-extension Kind where Value == LogFormat {
-  fileprivate static var logFormat: Kind {
-    Kind { setting in
-      if let text = setting.node.string, text.bytes.contains(UInt8(ascii: "{")) {
-        return setting.refused("templates are not supported yet")
-      }
-      return Kind.choice(later: ["logfmt", "combined", "otel", "ecs"]).read(setting)
-    }
-  }
-}
-
-extension Kind where Value == AccessLogSettings.Output {
-  fileprivate static var logOutput: Kind {
-    Kind { setting in
-      if setting.node.string == "-" { return .standardOutput }
-      return Kind<FileReference>.file.read(setting).map { .file($0) }
-    }
-  }
-}
-
-extension Kind where Value == LoggedClaim {
-  fileprivate static var loggedClaim: Kind {
-    Kind { setting in
-      if setting.node.members == nil {
-        return Kind<ClaimName>.claim.read(setting).map { LoggedClaim(claim: $0, isHashed: false) }
-      }
-      return ObjectReader.read(setting) { object in
-        object.required("hash", .claim, "the claim whose digest is logged").map {
-          LoggedClaim(claim: $0, isHashed: true)
-        }
-      }
-    }
   }
 }
 

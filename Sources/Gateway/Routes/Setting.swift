@@ -6,6 +6,17 @@ final class Reading {
   let environment: (String) -> String?
   let files: any FileSource
   private(set) var findings: [Finding] = []
+  /// The files that were read, the routes file first. Each one's bytes are counted on from those of
+  /// the files before it, so that a range in a tree tells of which file it is.
+  private(set) var sources: [ConfigSource] = []
+  /// Where `defaults` stands, of whose values every route has some.
+  var defaults: Range<Int>?
+  /// How many routes stand before each file's first.
+  private var firstRoutes: [String: Int] = [:]
+  /// Nothing is read: what would be asked for is noted, for the schema.
+  var isDescribing = false
+  /// The object described last.
+  var described: ObjectSchema?
   /// Values already complained about: whatever else is wrong with them is a consequence.
   private var refused: Set<ConfigPlace> = []
 
@@ -19,6 +30,56 @@ final class Reading {
   init(environment: @escaping (String) -> String?, files: any FileSource) {
     self.environment = environment
     self.files = files
+  }
+
+  /// Takes in a file whose tree's ranges begin at `nextBase`.
+  func add(_ source: ConfigSource) { sources.append(source) }
+
+  /// Where the next file's bytes begin.
+  var nextBase: Int { sources.last.map { $0.base + $0.bytes.count + 1 } ?? 0 }
+
+  /// The ranges of literal secrets in all files.
+  var hidden: [Range<Int>] {
+    sources.flatMap { source in
+      source.secrets.map { $0.lowerBound + source.base..<$0.upperBound + source.base }
+    }
+  }
+
+  /// Which file's bytes these are. What a route has from `defaults` is shown as theirs.
+  func place(of range: Range<Int>, key: String) -> ConfigPlace {
+    var low = 0
+    var high = sources.count
+    while high - low > 1 {
+      let middle = (low + high) / 2
+      if sources[middle].base <= range.lowerBound { low = middle } else { high = middle }
+    }
+    let source = sources[low]
+    var key = key
+    if let defaults, defaults.lowerBound <= range.lowerBound,
+      range.upperBound <= defaults.upperBound, key.utf8.starts(with: "routes[".utf8),
+      let end = key.utf8.firstIndex(of: UInt8(ascii: "]"))
+    {
+      key = "defaults" + key[end...].dropFirst()
+    }
+    return ConfigPlace(
+      file: source.file,
+      range: range.lowerBound - source.base..<range.upperBound - source.base, key: key)
+  }
+
+  /// A place in a sentence: `routes.d/orders.json:3:5`.
+  func shown(_ place: ConfigPlace) -> String {
+    guard let source = sources.first(where: { $0.file == place.file }) else { return place.file }
+    let location = source.location(of: place)
+    return "\(place.file):\(location.line):\(location.column)"
+  }
+
+  /// - Parameter first: how many routes there are before this file's.
+  func noteRoutes(of file: String, from first: Int) { firstRoutes[file] = first }
+
+  /// A route's number in its own file.
+  func routeNumber(_ index: Int, of range: Range<Int>) -> Int {
+    if firstRoutes.isEmpty { return index }
+    return index - (firstRoutes[place(of: range, key: "").file] ?? 0)
   }
 
   /// Notes an error, once for a value.
@@ -62,6 +123,11 @@ struct Setting {
     at(node, key: "\(place.key)[\(index)]")
   }
 
+  /// An element of the list of routes, which may have come from several files.
+  func route(_ index: Int, _ node: JSONNode) -> Setting {
+    at(node, key: "routes[\(reading.routeNumber(index, of: node.range))]")
+  }
+
   /// A member of this object.
   func member(_ member: JSONMember) -> Setting {
     at(member.node, key: Self.key(place.key, member.name))
@@ -78,10 +144,14 @@ struct Setting {
     return at(node, key: Self.key(place.key, member.name))
   }
 
-  private func at(_ node: JSONNode, key: String) -> Setting {
+  /// A name that nobody has given, for a schema.
+  var nameless: Setting {
     Setting(
-      node: node, place: ConfigPlace(file: place.file, range: node.range, key: key),
-      reading: reading)
+      node: JSONNode(value: .string(""), range: node.range), place: place, reading: reading)
+  }
+
+  private func at(_ node: JSONNode, key: String) -> Setting {
+    Setting(node: node, place: reading.place(of: node.range, key: key), reading: reading)
   }
 
   /// The path of a member: `issuers.corp`, or `issuers["my corp"]` where a dot would mislead.

@@ -37,7 +37,7 @@ extension SharedCacheSettings {
 
 extension Kind where Value == RedisURL {
   fileprivate static var redisURL: Kind {
-    Kind { setting in
+    Kind(.string) { setting in
       guard let text = Kind<UTF8Text>.text.read(setting) else { return nil }
       do throws(RedisURL.Fault) {
         return try RedisURL(text)
@@ -63,7 +63,7 @@ extension RedisURL.Fault {
 
 extension Kind where Value == [Secret] {
   fileprivate static var sharedKeys: Kind {
-    Kind { setting in
+    Kind(.list(Kind<Secret>.secret.schema, atLeastOne: true)) { setting in
       guard let keys = Kind.list(.sharedKey, atLeastOne: true).read(setting) else { return nil }
       for (index, key) in keys.enumerated() {
         let isRepeated = keys[..<index].contains { $0.revealed == key.revealed }
@@ -78,7 +78,7 @@ extension Kind where Value == [Secret] {
 extension Kind where Value == Secret {
   /// A key of 32 bytes, in one of the ways in which people keep them.
   fileprivate static var sharedKey: Kind {
-    Kind { setting in
+    Kind(Kind.secret.schema) { setting in
       guard let secret = Kind.secret.read(setting) else { return nil }
       var kept = secret.revealed
       if case .file(let file) = secret.origin {

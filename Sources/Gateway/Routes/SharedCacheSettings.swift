@@ -12,4 +12,12 @@ package struct SharedCacheSettings: Sendable {
   package let timeoutMs: Int64
   /// Each of 32 bytes; never empty. The first seals, all open.
   package let keys: [Secret]
+
+  /// Whether connections made for the one, and tokens sealed by it, are as good for the other. The
+  /// authorities are compared as what their files hold, not here.
+  func isSame(as other: SharedCacheSettings) -> Bool {
+    url == other.url && username == other.username
+      && password?.revealed == other.password?.revealed && timeoutMs == other.timeoutMs
+      && keys.map(\.revealed) == other.keys.map(\.revealed)
+  }
 }

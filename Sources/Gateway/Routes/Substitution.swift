@@ -1,4 +1,3 @@
-import OAuth
 import Wire
 
 /// Puts the environment into a file's texts: `${NAME}`, `${NAME:-default}` for a name that is not
@@ -10,7 +9,6 @@ struct Substitution {
     case notSet(name: String)
   }
 
-  let file: String
   let reading: Reading
 
   /// The same tree with every text replaced; names of members stay as they are.
@@ -23,8 +21,8 @@ struct Substitution {
       do {
         value = .string(try replaced(text))
       } catch {
-        let place = ConfigPlace(file: file, range: node.range, key: key)
-        reading.refuse(place, sentence(error), suggestion: nil)
+        reading.refuse(
+          reading.place(of: node.range, key: key), sentence(error), suggestion: nil)
         return node
       }
     case .array(let nodes):

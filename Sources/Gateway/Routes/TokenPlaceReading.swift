@@ -4,7 +4,7 @@ import Wire
 extension Kind where Value == [TokenPlace] {
   /// A route's `from`: at least one place, and each once.
   static var tokenPlaces: Kind {
-    Kind { setting in
+    Kind(.list(.string, atLeastOne: true)) { setting in
       var seen: Set<TokenPlace> = []
       return list(
         Kind<TokenPlace> { setting in

@@ -3,7 +3,7 @@ import Wire
 extension Kind where Value == UTF8Text {
   /// A protocol of `Upgrade` (RFC 9110 §7.8) that may take over a connection, in lower case.
   static var upgrade: Kind {
-    Kind { setting in
+    Kind(.string) { setting in
       guard let text = Kind<UTF8Text>.text.read(setting) else { return nil }
       let parts = text.bytes.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
       let isProtocol =

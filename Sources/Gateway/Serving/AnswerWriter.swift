@@ -16,21 +16,26 @@ enum AnswerWriter {
   ///   - framing: how the content will be framed to the caller.
   ///   - closes: whether the connection ends with this answer.
   ///   - isPrivate: whether no cache but the caller's own may keep it.
+  ///   - changes: what the route changes of it, for `request`; nil where nothing.
   static func writeHead(
     of upstream: UpstreamConnection, to connection: ServerConnection, framing: OutgoingFraming,
-    closes: Bool, via: Bool, isPrivate: Bool
+    closes: Bool, via: Bool, isPrivate: Bool, changes: AnswerChanges?, for request: Request
   ) {
     let head = upstream.head
     let received = upstream.received
     var out = connection.answerBuffer()
-    let need = head.byteCount + ownBytesMax
+    let changed = changes?.lines(replacingIn: head, received, for: request, isPrivate: isPrivate)
+    let need = head.byteCount + ownBytesMax + (changed?.count ?? 0)
     if out.room < need { out = connection.growAnswerBuffer(toAtLeast: out.count + need) }
     writeStatusLine(head.status, phrase: received.slice(head.reason), to: out)
     var stopped = dropped
     if isPrivate { stopped.insert(.cacheControl) }
+    if let changes { stopped = stopped.union(changes.stopped) }
     var runStart = -1
     for line in head.fields {
-      if !line.isHopByHop, !stopped.contains(line.known) {
+      if !line.isHopByHop, !stopped.contains(line.known),
+        changes?.keeps(line, in: received.readable) ?? true
+      {
         if runStart < 0 { runStart = Int(line.nameStart) }
       } else if runStart >= 0 {
         out.append(received.slice(runStart..<Int(line.nameStart)))
@@ -40,11 +45,15 @@ enum AnswerWriter {
     if runStart >= 0 { out.append(received.slice(runStart..<(head.byteCount - 2))) }
     if isPrivate {
       out.append("Cache-Control: private")
-      for line in head.fields where line.known == .cacheControl && !line.isHopByHop {
+      for line in head.fields
+      where line.known == .cacheControl && !line.isHopByHop
+        && changes?.keeps(line, in: received.readable) ?? true
+      {
         PrivateCaching.append(received.slice(line.value), to: out)
       }
       out.append("\r\n")
     }
+    if let changed { out.append(changed) }
     switch framing {
     case .chunked: out.append("Transfer-Encoding: chunked\r\n")
     case .length:
@@ -75,7 +84,8 @@ enum AnswerWriter {
   ///
   /// - Parameter upgrade: of a 101: the protocol that it switches to.
   static func writeInterim(
-    of upstream: UpstreamConnection, to connection: ServerConnection, upgrade: [UInt8] = []
+    of upstream: UpstreamConnection, to connection: ServerConnection, changes: AnswerChanges?,
+    upgrade: [UInt8] = []
   ) {
     let head = upstream.head
     let received = upstream.received
@@ -84,7 +94,10 @@ enum AnswerWriter {
     let need = head.byteCount + head.fields.count + ownBytesMax
     if out.room < need { out = connection.growAnswerBuffer(toAtLeast: out.count + need) }
     writeStatusLine(head.status, phrase: received.slice(head.reason), to: out)
-    for line in head.fields where !line.isHopByHop && !dropped.contains(line.known) {
+    for line in head.fields
+    where !line.isHopByHop && !dropped.contains(line.known)
+      && changes?.keeps(line, in: received.readable) ?? true
+    {
       out.append(received.slice(line.name))
       out.append(": ")
       out.append(received.slice(line.value))

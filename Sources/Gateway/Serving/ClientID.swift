@@ -17,27 +17,12 @@ struct ClientID {
   init(of token: KnownToken) {
     let texts = Self.claims.lazy.compactMap { token.verified.claims[$0]?.string }
     let value = texts.first { !$0.isEmpty }?.bytes ?? []
-    field = Self.encode(value)
+    field = FieldEncoding.encode(value)
     var json: [UInt8] = []
     if !value.isEmpty, !Self.isLogged(token.claimsJSON) {
       JSONWriter.appendString(Array(value.prefix(Self.loggedBytesMax)), to: &json)
     }
     self.json = json
-  }
-
-  private static func encode(_ value: [UInt8]) -> [UInt8] {
-    let hexadecimal = Array("0123456789ABCDEF".utf8)
-    var encoded: [UInt8] = []
-    for byte in value {
-      if (0x21...0x7E).contains(byte), byte != UInt8(ascii: "%") {
-        encoded.append(byte)
-      } else {
-        encoded.append(UInt8(ascii: "%"))
-        encoded.append(hexadecimal[Int(byte >> 4)])
-        encoded.append(hexadecimal[Int(byte & 15)])
-      }
-    }
-    return encoded
   }
 
   /// A quote in a value is escaped, so these bytes can only be a member's name.

@@ -25,8 +25,11 @@ enum Forwarder {
     case refused(Refusal)
     /// No byte of an answer came from the server; the request may be sent again if the rules allow.
     case unanswered(Refusal)
-    /// The server answered that it can't (502, 503, 504), and another one may be asked.
-    case declined
+    /// No connection to the server came about.
+    case unconnected(ConnectFault)
+    /// The server answered that it can't (502, 503, 504), or is known not to answer at all, and
+    /// another one is asked.
+    case declined(SharedUpstream.Failure)
     /// The answer had begun and can't be completed: the caller sees a broken connection.
     case aborted(AccessRecord.Aborted, Refusal.Reason)
   }
@@ -46,57 +49,80 @@ enum Forwarder {
     _ forward: Route.Forward
   ) async throws(Refusal) -> Outcome {
     let connection = request.connection
+    let loop = connection.waiter.loop
     let upstream = forward.upstream
-    let deadlineMs = forward.timeoutMs.map { connection.waiter.loop.nowMs + $0 } ?? .max
-    upstream.noteRequest()
-    var tried: UInt64 = 0
+    let deadlineMs = forward.timeoutMs.map { loop.nowMs + $0 } ?? .max
+    upstream.noteRequest(nowMs: loop.nowMs)
+    var tried = ServerSet()
     var resends = 0
-    var isFreshOnly = false
     var last: Refusal?
-    while let index = upstream.pick(except: tried) {
-      let server = upstream.servers[index]
+    while let choice = upstream.pick(for: request, except: tried, nowMs: loop.nowMs) {
+      let server = choice.server
       request.record.upstreamJSON = server.nameJSON
-      let mayDecline =
-        resends < forward.retries && index < 64 && mayRepeat(request)
-        && tried.nonzeroBitCount + 1 < upstream.servers.count
+      let mayResend =
+        resends < forward.retries && mayRepeat(request)
+        && upstream.hasOther(than: server, except: tried)
+      upstream.begin(choice)
       let attempt = await attempt(
-        request, bearing, route, forward, server, isFreshOnly: isFreshOnly,
-        mayDecline: mayDecline, deadlineMs)
+        request, bearing, route, forward, server, mayDecline: mayResend, deadlineMs)
+      upstream.end(choice, verdict(on: attempt, of: request), nowMs: loop.nowMs)
       switch attempt {
       case .answered:
         return request.record.tokenWasRefused ? .tokenRefused(isAnswered: true) : .answered
       case .tokenRefused: return .tokenRefused(isAnswered: false)
       case .refused(let refusal): throw refusal
-      case .declined:
-        tried |= 1 << UInt64(index)
-        resends += 1
-        isFreshOnly = false
       case .aborted(let side, let reason):
         request.record.aborted = side
         request.record.reason = reason
         connection.abort()
         return .answered
+      case .declined:
+        resends += 1
+        server.tally.resends.increment()
+      case .unconnected(let fault):
+        // Not one byte was written: whatever the method, another server may have it.
+        last = refusal(for: fault)
+        if case .abandoned = fault { throw Refusal(.callerGone) }
       case .unanswered(let refusal):
         last = refusal
-        let wasStale = request.connection.lastUpstreamWasReused && !isFreshOnly
-        let hadWritten = request.connection.lastUpstreamHadWritten
-        if hadWritten, !mayRepeat(request) { throw refusal }
-        if wasStale {
-          // A connection that the server closed while it idled says nothing about the server.
-          isFreshOnly = true
-          continue
+        if connection.lastUpstreamHadWritten {
+          guard mayResend, upstream.mayResend(nowMs: loop.nowMs) else { throw refusal }
+          resends += 1
+          server.tally.resends.increment()
         }
-        if index < 64 { tried |= 1 << UInt64(index) }
-        isFreshOnly = false
-        guard
-          !hadWritten
-            || resends < forward.retries && upstream.mayRetry(nowMs: connection.waiter.loop.nowMs)
-        else { throw refusal }
-        resends += hadWritten ? 1 : 0
-        if index >= 64 { throw refusal }
       }
+      tried.insert(server.index)
+      if loop.nowMs >= deadlineMs { break }
     }
     throw last ?? Refusal(.upstreamUnavailable)
+  }
+
+  /// What an attempt says of the server.
+  private static func verdict(on attempt: Attempt, of request: Request) -> Upstream.Verdict {
+    switch attempt {
+    case .answered:
+      let status = request.record.upstreamStatus
+      return (502...504).contains(status) ? .failed(.status(status)) : .well
+    case .tokenRefused: return .well
+    case .declined(let failure): return .failed(failure)
+    case .unanswered: return .failed(.broken)
+    case .unconnected(let fault):
+      switch fault {
+      case .unreachable, .timedOut, .handshake: return .failed(.unconnected(fault))
+      case .exhausted, .shortage, .abandoned: return .nothing
+      }
+    case .refused(let refusal): return verdict(on: refusal.reason)
+    case .aborted(.upstream, let reason): return verdict(on: reason)
+    case .aborted(.client, _): return .nothing
+    }
+  }
+
+  private static func verdict(on reason: Refusal.Reason) -> Upstream.Verdict {
+    switch reason {
+    case .upstreamTimeout: .failed(.slow)
+    case .upstreamFailed: .failed(.broken)
+    default: .nothing
+    }
   }
 
   /// ROUTES.md, "Sending again": after a byte was written only these, without content.
@@ -109,34 +135,51 @@ enum Forwarder {
     }
   }
 
+  /// Sends the request to one server. A connection that turns out to have been closed while it
+  /// idled says nothing about the server: a fresh one takes its place, where the rules allow.
   private static func attempt(
     _ request: Request, _ bearing: borrowing Bearing, _ route: Route, _ forward: Route.Forward,
-    _ server: Upstream.Server, isFreshOnly: Bool, mayDecline: Bool, _ deadlineMs: Int64
+    _ server: Upstream.Server, mayDecline: Bool, _ deadlineMs: Int64
   ) async -> Attempt {
     let connection = request.connection
-    connection.lastUpstreamWasReused = false
-    connection.lastUpstreamHadWritten = false
     request.record.attempts += 1
-    let upstream: UpstreamConnection
-    if !isFreshOnly, let idle = server.pool.takeIdle(for: connection.waiter) {
-      upstream = idle
-    } else {
-      let beganNs = Clock.monotonicNs()
-      do throws(ConnectFault) {
-        upstream = try await server.pool.connect(for: connection.waiter, untilMs: deadlineMs)
-      } catch {
-        request.record.connectNs += Clock.monotonicNs() - beganNs
-        return .unanswered(refusal(for: error))
-      }
-      request.record.connectNs += Clock.monotonicNs() - beganNs
+    if let idle = server.pool.takeIdle(for: connection.waiter) {
+      let attempt = await send(
+        request, bearing, route, forward, to: server, over: idle, mayDecline: mayDecline,
+        deadlineMs)
+      guard case .unanswered = attempt,
+        !connection.lastUpstreamHadWritten || mayRepeat(request)
+      else { return attempt }
+      request.record.attempts += 1
     }
-    connection.lastUpstreamWasReused = upstream.isReused
+    let beganNs = Clock.monotonicNs()
+    let fresh: UpstreamConnection
+    do throws(ConnectFault) {
+      fresh = try await server.pool.connect(
+        for: connection.waiter, untilMs: deadlineMs,
+        isGone: { connection.content.isDone && connection.hasCallerGone() })
+    } catch {
+      request.record.connectNs += Clock.monotonicNs() - beganNs
+      return .unconnected(error)
+    }
+    request.record.connectNs += Clock.monotonicNs() - beganNs
+    return await send(
+      request, bearing, route, forward, to: server, over: fresh, mayDecline: mayDecline,
+      deadlineMs)
+  }
+
+  private static func send(
+    _ request: Request, _ bearing: borrowing Bearing, _ route: Route, _ forward: Route.Forward,
+    to server: Upstream.Server, over upstream: UpstreamConnection, mayDecline: Bool,
+    _ deadlineMs: Int64
+  ) async -> Attempt {
+    let connection = request.connection
     let content = connection.content
     let sentNs = Clock.monotonicNs()
     RequestWriter.write(
       request, bearing, to: server, forward, pathRules: route.settings.pathRules, into: upstream)
     var relay = Relay(
-      request, upstream, of: server.pool, route, forward, sentNs: sentNs, mayDecline: mayDecline,
+      request, upstream, of: server, route, forward, sentNs: sentNs, mayDecline: mayDecline,
       tokenKeptAtMs: bearing.keptAtMs, deadlineMs: deadlineMs)
     var attempt = await relay.run()
     if relay.hasSwitched {
@@ -159,8 +202,9 @@ enum Forwarder {
 
   private static func refusal(for fault: ConnectFault) -> Refusal {
     switch fault {
-    case .exhausted: Refusal(.overloaded)
-    case .timedOut, .unreachable, .handshake: Refusal(.upstreamUnavailable)
+    case .exhausted: Refusal(.overloaded, retryAfter: 1)
+    case .abandoned: Refusal(.callerGone)
+    case .timedOut, .unreachable, .handshake, .shortage: Refusal(.upstreamUnavailable)
     }
   }
 }

@@ -22,6 +22,7 @@ enum Refusing {
       fields += refusal.allow
       fields.append("\r\n")
     }
+    if let cors = request.cors { fields += cors.answerFields }
     AnswerWriter.writeOwn(
       refusal.reason.status, fields: fields, content: problem(refusal, id: request.id),
       isHead: request.connection.head.byteCount > 0 && request.method == .head, closes: closes,

@@ -8,7 +8,7 @@ extension Forwarder {
     let request: Request
     let connection: ServerConnection
     let upstream: UpstreamConnection
-    let pool: UpstreamPool
+    let server: Upstream.Server
     let route: Route
     let forward: Route.Forward
     let loop: EventLoop
@@ -50,7 +50,7 @@ extension Forwarder {
     var answerEnd: Int { answer?.end ?? 0 }
 
     init(
-      _ request: Request, _ upstream: UpstreamConnection, of pool: UpstreamPool, _ route: Route,
+      _ request: Request, _ upstream: UpstreamConnection, of server: Upstream.Server, _ route: Route,
       _ forward: Route.Forward, sentNs: Int64, mayDecline: Bool, tokenKeptAtMs: Int64,
       deadlineMs: Int64
     ) {
@@ -59,7 +59,7 @@ extension Forwarder {
       self.request = request
       connection = request.connection
       self.upstream = upstream
-      self.pool = pool
+      self.server = server
       self.route = route
       self.forward = forward
       self.sentNs = sentNs
@@ -104,11 +104,17 @@ extension Forwarder {
       let beganMs = loop.nowMs
       let waitsForCaller = isWaitingForContent || isWaitingForReader
       let endMs = waitUntilMs()
-      let untilMs = waitsForCaller ? min(endMs, beganMs + Limits.soughtAfterStretchMs) : endMs
+      var untilMs = waitsForCaller ? min(endMs, beganMs + Limits.soughtAfterStretchMs) : endMs
+      let mayGiveUp = mayDecline && answer == nil
+      if mayGiveUp { untilMs = min(untilMs, beganMs + Limits.silenceLookEveryMs) }
       let isSignalled = await connection.waiter.wait(untilMs: untilMs)
       bytesInTurn = 0
       var hasMoved = isSignalled
       if !isSignalled {
+        // Others have found out that this server does not answer.
+        if mayGiveUp, server.isSilent, forward.upstream.mayResend(nowMs: loop.nowMs) {
+          return .declined(.slow)
+        }
         hasMoved = isWaitingForReader && hasReaderTaken()
         if hasMoved { movedAtMs = loop.nowMs }
         if loop.nowMs >= waitUntilMs() { return timedOut() }
@@ -258,8 +264,8 @@ extension Forwarder {
       let status = Int(upstream.head.status)
       if status == 101, let upgrade = request.upgrade { return switchProtocol(to: upgrade) }
       if status < 200 { return receiveInterim(status) }
-      if mayDecline, (502...504).contains(status), forward.upstream.mayRetry(nowMs: loop.nowMs) {
-        return .over(.declined)
+      if mayDecline, (502...504).contains(status), forward.upstream.mayResend(nowMs: loop.nowMs) {
+        return .over(.declined(.status(status)))
       }
       if status == 401, isRefusalOfOldToken() {
         if Forwarder.mayRepeat(request), !request.record.tokenWasRefused {
@@ -300,7 +306,8 @@ extension Forwarder {
       let wasWaiting = !mayReadContent
       if status == 100 { mayReadContent = true }
       if connection.head.minorVersion == 1 {
-        AnswerWriter.writeInterim(of: upstream, to: connection)
+        AnswerWriter.writeInterim(
+          of: upstream, to: connection, changes: forward.answerChanges)
       }
       upstream.consumeHead()
       if status == 100, wasWaiting { mustMoveUp = true }
@@ -316,7 +323,8 @@ extension Forwarder {
       request.record.firstByteNs = Clock.monotonicNs() - sentNs
       request.record.upstreamStatus = 101
       request.record.status = 101
-      AnswerWriter.writeInterim(of: upstream, to: connection, upgrade: upgrade)
+      AnswerWriter.writeInterim(
+        of: upstream, to: connection, changes: forward.answerChanges, upgrade: upgrade)
       upstream.consumeHead()
       hasSwitched = true
       return .over(.answered)
@@ -338,9 +346,13 @@ extension Forwarder {
       AnswerWriter.writeHead(
         of: upstream, to: connection, framing: framing, closes: connection.closesAfterAnswer,
         via: forward.via,
-        isPrivate: request.tokenSource != .header && (200...299).contains(head.status))
+        isPrivate: request.tokenSource != .header && (200...299).contains(head.status),
+        changes: forward.answerChanges, for: request)
       upstream.consumeHead()
       answer = BodyFlow(head.framing, as: framing, pinned: 0)
+      if let changes = forward.answerChanges {
+        answer?.withheldTrailers = changes.withheldTrailers
+      }
     }
 
     /// The server broke its answer off.
@@ -386,7 +398,7 @@ extension Forwarder {
     ///
     /// - Parameter hasMoved: in a pause it is the longest pause that decides, unless others wait.
     private mutating func tooSlow(waitedMs: Int64, hasMoved: Bool) -> Attempt? {
-      let isSoughtAfter = pool.isSoughtAfter
+      let isSoughtAfter = server.pool.isSoughtAfter
       let stretchMs = isSoughtAfter ? Limits.soughtAfterStretchMs : Pace.stretchMs
       let isJudged = hasMoved || isSoughtAfter
       if answer == nil {

@@ -23,6 +23,8 @@ final class Request {
   /// Where the caller's token is, and the token itself where it stands there escaped.
   var tokenSource = TokenSource.header
   var unescapedToken: [UInt8] = []
+  /// What the answer says to pages of other origins; nil where the route says nothing of them.
+  var cors: CORS.Grant?
   /// The protocol that the caller asks for and the route allows, in lower case.
   var upgrade: [UInt8]?
   var record = AccessRecord()
@@ -43,6 +45,7 @@ final class Request {
     port = nil
     tokenSource = .header
     if !unescapedToken.isEmpty { unescapedToken = [] }
+    cors = nil
     if upgrade != nil { upgrade = nil }
   }
 
@@ -103,6 +106,15 @@ final class Listener {
     takesProxyHeader = settings.takesProxyHeader
     isTrusted = settings.isTrusted
   }
+
+  /// Whether a connection that came in by one would have come in by the other.
+  func admitsAlike(_ other: Listener) -> Bool {
+    guard takesProxyHeader == other.takesProxyHeader, isTrusted == other.isTrusted else {
+      return false
+    }
+    guard let tls, let otherTLS = other.tls else { return tls == nil && other.tls == nil }
+    return tls.admitsAlike(otherTLS)
+  }
 }
 
 extension NormalisedPath {
@@ -110,5 +122,15 @@ extension NormalisedPath {
   /// keeps them.
   func forwarded(_ rules: PathRules) -> [UInt8] {
     rules.emptySegments == .keep ? unmerged ?? merged : merged
+  }
+
+  /// What follows so many segments and a slash; never begins with a slash.
+  func rest(after segmentCount: Int) -> ArraySlice<UInt8> {
+    var rest = merged[...].dropFirst()
+    for _ in 0..<segmentCount {
+      guard let slash = rest.firstIndex(of: UInt8(ascii: "/")) else { return [] }
+      rest = rest[(slash + 1)...]
+    }
+    return rest
   }
 }

@@ -24,11 +24,13 @@ enum RequestWriter {
     let head = request.connection.head
     let received = request.connection.received
     let path = request.path.forwarded(pathRules)
+    let strippedCount = forward.paths?.strippedCount(of: path) ?? 0
+    let setLines = forward.fields?.lines(for: request) ?? []
     var out = upstream.requestBuffer()
     // The authority may be written twice, all else of the head once.
     let need =
       head.byteCount + (head.authorityRange?.count ?? 0) + path.count + bearing.byteCount
-      + server.authority.count
+      + server.authority.count + setLines.count + (forward.paths?.added.count ?? 0) + strippedCount
       + forward.hostLiteral.count + request.client.count + ownBytesMax
     if out.room < need { out = upstream.growRequestBuffer(toAtLeast: need) }
 
@@ -37,7 +39,11 @@ enum RequestWriter {
     if head.targetForm == .asterisk {
       out.append("*")
     } else {
-      out.append(path)
+      if let paths = forward.paths {
+        paths.write(path, strippedCount: strippedCount, to: out)
+      } else {
+        out.append(path)
+      }
       if let query = head.query, let places = forward.places {
         places.writeQuery(query, keeping: kept(request, forward), received, out)
       } else if let query = head.query {
@@ -58,10 +64,16 @@ enum RequestWriter {
     }
     out.append("\r\n")
     copyFields(of: request, forward, from: received, to: out)
+    if !setLines.isEmpty { out.append(setLines) }
     writeFraming(of: head, to: out)
     if let upgrade = request.upgrade { writeUpgrade(to: upgrade, out) }
     writeMaxForwards(of: head, from: received, to: out)
     writeForwarding(of: request, forward, from: received, to: out)
+    if strippedCount > 0 {
+      out.append("X-Forwarded-Prefix: ")
+      out.append(path.span.extracting(0..<strippedCount))
+      out.append("\r\n")
+    }
     bearing.writeAuthorization(from: received, to: out)
     out.append("\r\n")
   }
@@ -77,8 +89,8 @@ enum RequestWriter {
       let goesOn =
         !line.isHopByHop && !stopped.contains(line.known)
         && !(line.known == .maxForwards && head.method == .options)
-        && (forward.callerHeaders.isEmpty
-          || !forward.callerHeaders.contains { $0.matchesFolded(line, in: received.readable) })
+        && (forward.withheld.isEmpty
+          || !forward.withheld.contains { $0.matchesFolded(line, in: received.readable) })
       if goesOn {
         if runStart < 0 { runStart = Int(line.nameStart) }
         continue

@@ -20,6 +20,16 @@ final class Route {
   let methods: Set<[UInt8]>?
   let headers: [(name: FieldNameKey, value: [UInt8])]
   let port: UInt16?
+  let ignoresCase: Bool
+  /// nil where pages of other origins are not thought of, or the service answers for itself.
+  let cors: CORS?
+  let rates: RouteRates?
+  /// Trailer fields of requests that don't go on; nil where they are the same on every route.
+  let withheldTrailers: [FieldNameKey]?
+  /// What preflights for this route meet in its place: they bear no token.
+  let preflight: Route?
+  /// What this worker counts of its requests.
+  let tally: RouteTally
 
   enum Access {
     case open
@@ -70,6 +80,19 @@ final class Route {
   enum Action {
     case forward(Forward)
     case respond(FixedResponse)
+    case redirect(Redirect)
+    /// The gateway's word on what pages of other origins may ask for.
+    case preflight
+  }
+
+  /// Another address for the caller.
+  struct Redirect {
+    let to: FieldTemplate
+    /// How many segments stand before those that follow the address; nil: none follow.
+    let restAfter: Int?
+    let status: Int
+    /// The token places of the whole file: a query goes nowhere with what stands in them.
+    let places: TokenPlaces?
   }
 
   final class Forward {
@@ -88,19 +111,29 @@ final class Route {
     let keepsToken: Bool
     /// The caller's fields that don't go on as they came.
     let stopped: FieldNameSet
-
-    /// Fields that no caller may fill, on whatever route.
-    let callerHeaders: [FieldNameKey]
+    /// The same by their names, in trailers too: those that no caller may fill on whatever route,
+    /// and those that this one removes or sets.
+    let withheld: [FieldNameKey]
+    /// nil where no field is removed or set.
+    let fields: FieldRewrite?
+    /// nil where the path goes on as it is.
+    let paths: PathMapping?
+    /// nil where answers go on as they are.
+    let answerChanges: AnswerChanges?
 
     init(
       _ settings: ForwardSettings, upstream: Upstream, places: TokenPlaces? = nil,
-      keepsToken: Bool = false, callerHeaders: [FieldNameKey] = []
+      keepsToken: Bool = false, callerHeaders: [FieldNameKey] = [], fields: FieldRewrite? = nil,
+      answerChanges: AnswerChanges? = nil
     ) {
+      self.fields = fields
+      self.answerChanges = answerChanges
+      paths = PathMapping(settings.path)
+      withheld = callerHeaders + (fields?.dropped ?? [])
       self.places = places
       self.keepsToken = keepsToken
       stopped = places.map { RequestWriter.dropped.union($0.fields) } ?? RequestWriter.dropped
       self.upstream = upstream
-      self.callerHeaders = callerHeaders
       hostPolicy = settings.host
       hostLiteral = if case .literal(let host) = settings.host { Array(host.utf8) } else { [] }
       timeoutMs = settings.timeoutMs
@@ -113,8 +146,19 @@ final class Route {
 
   init(
     _ settings: RouteSettings, access: Access, ownToken: OwnToken? = nil, action: Action,
-    listenerCount: Int
+    listenerCount: Int, tally: RouteTally, cors: CORS? = nil, rates: RouteRates? = nil,
+    preflight: Route? = nil
   ) {
+    self.tally = tally
+    self.cors = cors
+    self.rates = rates
+    if case .forward(let forward) = action, forward.fields != nil {
+      withheldTrailers = forward.withheld
+    } else {
+      withheldTrailers = nil
+    }
+    self.preflight = preflight
+    ignoresCase = settings.pathRules.ignoreCase
     self.settings = settings
     self.access = access
     self.ownToken = ownToken
@@ -152,60 +196,5 @@ final class Route {
   /// tried first.
   var precedence: (Int, Int, Int) {
     (listeners == nil ? 0 : 1, methods == nil ? 0 : 1, headers.count)
-  }
-}
-
-/// A group of equal servers, as one worker uses it.
-final class Upstream {
-  struct Server {
-    let pool: UpstreamPool
-    /// What `Host` says to it.
-    let authority: [UInt8]
-    /// For the access log, as JSON text with its quotes.
-    let nameJSON: [UInt8]
-  }
-
-  let shared: SharedUpstream
-  let servers: [Server]
-  /// How many resends are left: a fifth of the requests sent, so that a failing server is not
-  /// asked much more than a healthy one, and a few a second where there is little traffic.
-  private var retryBudget: Double = Upstream.retryFloor
-  private var floorAtMs = Int64.min
-  private var next: Int
-
-  private static let retryFloor = 10.0
-  private static let retryCeiling = 100.0
-
-  /// - Parameter first: where to begin the round: different for each worker.
-  init(_ shared: SharedUpstream, servers: [Server], first: Int) {
-    self.shared = shared
-    self.servers = servers
-    next = servers.isEmpty ? 0 : first % servers.count
-  }
-
-  /// The server whose turn it is, other than those tried.
-  func pick(except tried: UInt64) -> Int? {
-    for _ in servers.indices {
-      let index = next
-      next = next + 1 == servers.count ? 0 : next + 1
-      if index >= 64 || tried & (1 << UInt64(index)) == 0 { return index }
-    }
-    return nil
-  }
-
-  /// Counts a request, which earns a fifth of a resend.
-  func noteRequest() {
-    if retryBudget < Self.retryCeiling { retryBudget += 0.2 }
-  }
-
-  /// Takes a resend out of the budget.
-  func mayRetry(nowMs: Int64) -> Bool {
-    if nowMs >= floorAtMs {
-      retryBudget = max(retryBudget, Self.retryFloor)
-      floorAtMs = nowMs + 1_000
-    }
-    guard retryBudget >= 1 else { return false }
-    retryBudget -= 1
-    return true
   }
 }

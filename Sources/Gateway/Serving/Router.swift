@@ -7,70 +7,109 @@ import Wire
 /// choose (ROUTES.md, "Matching").
 final class Router {
   private let routes: [Route]
-  /// Whole hosts, then what `*.` stands before, then any host.
-  private var exactHosts: [[UInt8]: PathTree] = [:]
-  private var wildcardHosts: [[UInt8]: PathTree] = [:]
-  private var anyHost = PathTree()
-  private let ignoresCase: Bool
+  private let exact: Hosts
+  /// Those routes again that ignore case.
+  private let loose: Hosts?
 
-  init(_ routes: [Route]) {
-    self.routes = routes
-    ignoresCase = routes.contains { $0.settings.pathRules.ignoreCase }
-    for (index, route) in routes.enumerated() {
-      let pattern = route.settings.match.path.segments.map { segment -> PathTree.Segment in
+  /// Trees of paths by host.
+  private struct Hosts {
+    /// Whole hosts, then what `*.` stands before, then any host.
+    private var exact: [[UInt8]: PathTree] = [:]
+    private var wildcards: [[UInt8]: PathTree] = [:]
+    private var any: PathTree
+    private let none: PathTree
+
+    init(ignoringCase: Bool) {
+      none = PathTree(ignoringCase: ignoringCase)
+      any = none
+    }
+
+    mutating func insert(_ route: Route, index: Int) {
+      let match = route.settings.match
+      let pattern = match.path.segments.map { segment -> PathTree.Segment in
         switch segment {
         case .literal(let text): .literal(text.bytes)
         case .parameter: .parameter
         case .rest: .rest
         }
       }
-      switch route.settings.match.host.name {
-      case .exact(let host):
-        exactHosts[host.bytes, default: PathTree()].insert(pattern, value: index)
+      switch match.host.name {
+      case .exact(let host): exact[host.bytes, default: none].insert(pattern, value: index)
       case .oneLabelMore(let suffix):
-        wildcardHosts[suffix.bytes, default: PathTree()].insert(pattern, value: index)
-      case .any: anyHost.insert(pattern, value: index)
+        wildcards[suffix.bytes, default: none].insert(pattern, value: index)
+      case .any: any.insert(pattern, value: index)
       }
+    }
+
+    func values(for request: Request, where accept: ([Int]) -> Bool) -> [Int]? {
+      let merged = request.path.merged
+      let path = merged.span
+      if !exact.isEmpty, let tree = exact[request.host],
+        let found = tree.values(for: path, where: accept)
+      {
+        return found
+      }
+      if !wildcards.isEmpty, let dot = request.host.firstIndex(of: UInt8(ascii: ".")), dot > 0,
+        let tree = wildcards[Array(request.host[dot...])],
+        let found = tree.values(for: path, where: accept)
+      {
+        return found
+      }
+      return any.values(for: path, where: accept)
     }
   }
 
-  /// The route of `request`, whose path is normalised.
+  init(_ routes: [Route]) {
+    self.routes = routes
+    var exact = Hosts(ignoringCase: false)
+    var loose = Hosts(ignoringCase: true)
+    for (index, route) in routes.enumerated() {
+      exact.insert(route, index: index)
+      if route.ignoresCase { loose.insert(route, index: index) }
+    }
+    self.exact = exact
+    self.loose = routes.contains(where: \.ignoresCase) ? loose : nil
+  }
+
+  /// The route of `request`, whose path is normalised; of a preflight what answers it, where the
+  /// route says something of pages of other origins.
   ///
   /// - Throws: `no_route` or `method_not_allowed`, with the methods that are.
   func route(_ request: Request) throws(Refusal) -> Route {
-    if let candidates = candidates(for: request, ignoringCase: false) {
-      return try choose(among: candidates, for: request)
+    if request.method == .options, let route = preflight(request) { return route }
+    return try route(request, method: request.connection.head.methodRange)
+  }
+
+  /// A preflight is for the route that the request will take which it asks for (Fetch §3.2.2).
+  private func preflight(_ request: Request) -> Route? {
+    guard let asked = request.preflightedMethod else { return nil }
+    do throws(Refusal) {
+      return try route(request, method: asked).preflight
+    } catch {
+      return nil
     }
-    if ignoresCase, let candidates = candidates(for: request, ignoringCase: true) {
-      return try choose(among: candidates, for: request)
+  }
+
+  private func route(_ request: Request, method: Range<Int>) throws(Refusal) -> Route {
+    func accept(_ indexes: [Int]) -> Bool {
+      for index in indexes {
+        guard let port = routes[index].port else { return true }
+        if port == request.wantedPort { return true }
+      }
+      return false
+    }
+    if let candidates = exact.values(for: request, where: accept) {
+      return try choose(among: candidates, for: request, method)
+    }
+    if let candidates = loose?.values(for: request, where: accept) {
+      return try choose(among: candidates, for: request, method)
     }
     throw Refusal(.noRoute)
   }
 
-  private func candidates(for request: Request, ignoringCase: Bool) -> [Int]? {
-    let merged = request.path.merged
-    let path = merged.span
-    func accept(_ indexes: [Int]) -> Bool {
-      indexes.contains { index in
-        (!ignoringCase || routes[index].settings.pathRules.ignoreCase)
-          && (routes[index].port == nil || routes[index].port == request.wantedPort)
-      }
-    }
-    if !exactHosts.isEmpty, let tree = exactHosts[request.host],
-      let found = tree.values(for: path, ignoringCase: ignoringCase, where: accept)
-    {
-      return found
-    }
-    if !wildcardHosts.isEmpty, let dot = request.host.firstIndex(of: UInt8(ascii: ".")), dot > 0,
-      let tree = wildcardHosts[Array(request.host[dot...])],
-      let found = tree.values(for: path, ignoringCase: ignoringCase, where: accept)
-    {
-      return found
-    }
-    return anyHost.values(for: path, ignoringCase: ignoringCase, where: accept)
-  }
-
-  private func choose(among indexes: [Int], for request: Request) throws(Refusal) -> Route {
+  private func choose(
+    among indexes: [Int], for request: Request, _ method: Range<Int>
+  ) throws(Refusal) -> Route {
     var best: Route?
     var allowed: Set<[UInt8]> = []
     var isOnlyMethod = false
@@ -79,7 +118,7 @@ final class Router {
       guard route.port == nil || route.port == request.wantedPort,
         route.listeners?[request.listener.index] ?? true, hasHeaders(of: route, request)
       else { continue }
-      if let methods = route.methods, !methods.contains(request.methodBytes) {
+      if let methods = route.methods, !methods.contains(request.bytes(method)) {
         isOnlyMethod = true
         allowed.formUnion(methods)
         continue

@@ -13,10 +13,14 @@ extension Engine {
       try begin(request)
       let route = try router.route(request)
       try note(route, on: request)
+      if let rates = route.rates { try await limiter.take(rates.early, for: request) }
       let caller = try await authenticator.identity(of: request, at: route)
       let admitted = try Admission.admit(caller, at: route)
+      if let rates = route.rates { try await limiter.take(rates.late, for: request) }
       switch try MaxForwards.action(of: route, for: request) {
-      case .respond(let answer): try await respond(answer, to: request)
+      case .respond(let answer): await respond(answer, to: request)
+      case .redirect(let redirect): try await self.redirect(redirect, request)
+      case .preflight: await finishOwnAnswer(204, request.cors?.preflightFields ?? [], request)
       case .forward(let forward):
         let bearing = try await exchanger.bearing(of: admitted, for: request)
         switch try await Forwarder.forward(request, bearing, along: route, forward) {
@@ -31,7 +35,7 @@ extension Engine {
     } catch {
       await refuse(error, request)
     }
-    log?.write(request, endedNs: Clock.monotonicNs())
+    record(request)
   }
 
   /// Serves what came next on a connection that has not ended.
@@ -61,23 +65,17 @@ extension Engine {
       identify(request)
       request.record.status = Refusal.Reason.overloaded.status
       request.record.reason = .overloaded
-      log?.write(request, endedNs: Clock.monotonicNs())
+      record(request)
     }
   }
 
   /// `OPTIONS *` asks about the gateway itself and is never forwarded (RFC 9110 §9.3.7).
   private func answerForServer(_ request: Request) async {
     request.path = NormalisedPath()
-    let connection = request.connection
     beginContent(request)
     identify(request)
-    if !canDropContent(of: connection) { connection.closesAfterAnswer = true }
-    request.record.status = 204
-    AnswerWriter.writeOwn(
-      204, fields: [], content: [], isHead: false, closes: connection.closesAfterAnswer,
-      to: connection)
-    await finishOwnAnswer(request)
-    log?.write(request, endedNs: Clock.monotonicNs())
+    await finishOwnAnswer(204, [], request)
+    record(request)
   }
 
   private func beginContent(_ request: Request) {
@@ -127,6 +125,10 @@ extension Engine {
   /// What the matched route says of the request itself.
   private func note(_ route: Route, on request: Request) throws(Refusal) {
     request.record.route = route
+    if let cors = route.cors { request.cors = cors.grant(for: request) }
+    if let names = route.withheldTrailers {
+      request.connection.content.withheldTrailers = names
+    }
     let head = request.connection.head
     if head.method == .trace {
       var refusal = Refusal(.methodNotAllowed)
@@ -150,8 +152,7 @@ extension Engine {
     if head.upgradeRequested { Upgrades.note(on: request, at: route) }
   }
 
-  private func respond(_ answer: FixedResponse, to request: Request) async throws(Refusal) {
-    let connection = request.connection
+  private func respond(_ answer: FixedResponse, to request: Request) async {
     var fields: [UInt8] = []
     // As a server's answer is: `AnswerWriter.writeHead`.
     let isPrivate = request.tokenSource != .header && answer.status < 300
@@ -169,13 +170,32 @@ extension Engine {
       fields += value.bytes
       fields.append("\r\n")
     }
-    let canKeep = canDropContent(of: connection)
-    if !canKeep { connection.closesAfterAnswer = true }
-    request.record.status = answer.status
-    AnswerWriter.writeOwn(
-      answer.status, fields: fields, content: answer.body, isHead: request.method == .head,
-      closes: connection.closesAfterAnswer, to: connection)
-    await finishOwnAnswer(request)
+    if let cors = request.cors { fields += cors.answerFields }
+    await finishOwnAnswer(answer.status, fields, request, content: answer.body)
+  }
+
+  /// Sends the caller to another address.
+  private func redirect(_ redirect: Route.Redirect, _ request: Request) async throws(Refusal) {
+    guard var to = redirect.to.filled(for: request, isURL: true) else {
+      throw Refusal(.claimRefused, "There is no address for this caller.")
+    }
+    if let count = redirect.restAfter {
+      to += request.path.rest(after: count)
+      if let query = request.connection.head.query {
+        let received = request.connection.received
+        let out = Buffer(capacity: query.count + 1)
+        if let places = redirect.places {
+          places.writeQuery(query, keeping: nil, received, out)
+        } else {
+          out.append("?")
+          out.append(received.slice(query))
+        }
+        to += [UInt8](copying: out.readable)
+      }
+    }
+    var fields = Array("Location: ".utf8) + to + Array("\r\n".utf8)
+    if let cors = request.cors { fields += cors.answerFields }
+    await finishOwnAnswer(redirect.status, fields, request)
   }
 
   /// Tells the caller why it is turned away, and notes it.
@@ -205,7 +225,20 @@ extension Engine {
     identify(request)
     request.connection.closesAfterAnswer = true
     await refuse(refusal, request)
-    log?.write(request, endedNs: Clock.monotonicNs())
+    record(request)
+  }
+
+  /// Answers a request that was let through, without a service.
+  private func finishOwnAnswer(
+    _ status: Int, _ fields: [UInt8], _ request: Request, content: [UInt8] = []
+  ) async {
+    let connection = request.connection
+    if !canDropContent(of: connection) { connection.closesAfterAnswer = true }
+    request.record.status = status
+    AnswerWriter.writeOwn(
+      status, fields: fields, content: content, isHead: request.method == .head,
+      closes: connection.closesAfterAnswer, to: connection)
+    await finishOwnAnswer(request)
   }
 
   private func finishOwnAnswer(_ request: Request) async {

@@ -45,7 +45,9 @@ final class Authenticator {
     let range: Range<Int>
     if let sources = check.sources {
       range = try Credential.find(in: request, at: sources)
-      if case .cookie = request.tokenSource { try RequestOrigin.check(request) }
+      if case .cookie = request.tokenSource {
+        try RequestOrigin.check(request, cors: route.cors)
+      }
     } else {
       range = try Credential.find(in: request)
     }

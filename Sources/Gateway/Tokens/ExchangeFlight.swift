@@ -98,6 +98,10 @@ final class SharedExchange: Sendable {
   /// Tells this exchange from all others that this process has had: connections made for it are
   /// used for no other, nor for what has its name after a reload.
   let serial = SharedExchange.serials.add(1, ordering: .relaxed).newValue
+  /// Names what the gateway shows itself by: the same after a reload that has changed nothing of
+  /// it.
+  let credentials: UInt64
+  private let filesDigest: [UInt8]
   /// Whose metadata name the token endpoint, where the routes file doesn't.
   private let issuer: IssuerKeys?
 
@@ -106,19 +110,30 @@ final class SharedExchange: Sendable {
   /// - Parameters:
   ///   - issuer: the one that is the token service, if it is one.
   ///   - former: the exchange of that name before a reload. Its tokens stay: each is kept under a
-  ///     digest of all that it depends on.
+  ///     digest of all that it depends on. With other credentials nobody waits for what was asked
+  ///     by the former, and what they were refused says nothing any more.
   init(
-    _ settings: ExchangeSettings, context: TLSClientContext?, assertion: ClientAssertion? = nil,
-    issuer: IssuerKeys?, after former: SharedExchange? = nil
+    _ settings: ExchangeSettings, _ material: TLSMaterial.Client,
+    assertion: ClientAssertion? = nil, issuer: IssuerKeys?, after former: SharedExchange? = nil
   ) {
     self.settings = settings
-    self.context = context
     self.assertion = assertion
     self.issuer = issuer
+    context = material.context
+    filesDigest = material.digest
+    let same = former.flatMap { former in
+      former.settings.client.isSame(as: settings.client)
+        && former.filesDigest == material.digest ? former : nil
+    }
+    credentials = same?.credentials ?? serial
     let kept = former.flatMap { $0.settings.cache == settings.cache ? $0.cache : nil }
     cache = kept ?? ExchangeCache(settings.cache)
-    flights = former?.flights ?? ExchangeFlights()
-    let breaker = former.flatMap { $0.settings.breaker == settings.breaker ? $0.breaker : nil }
+    flights = same?.flights ?? ExchangeFlights()
+    // What another service did says nothing of this one.
+    let breaker = same.flatMap { same in
+      same.settings.breaker == settings.breaker
+        && same.settings.tokenService == settings.tokenService ? same.breaker : nil
+    }
     self.breaker = breaker ?? Breaker(settings.breaker)
     let calls = former.flatMap {
       $0.settings.concurrency == settings.concurrency ? $0.calls : nil

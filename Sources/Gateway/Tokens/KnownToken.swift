@@ -28,6 +28,8 @@ final class KnownToken {
   let verified: VerifiedToken
   /// Made when it is first wanted: most callers are people, who have none.
   lazy var clientID = ClientID(of: self)
+  /// The claims that fields and limits are made of.
+  private var claimFields = ClaimFields()
 
   /// The token issued last, in the object itself: most callers want one service.
   private var recent: Issued?
@@ -81,6 +83,9 @@ final class KnownToken {
     if holds { rulesHeld |= rules.bit }
     return holds
   }
+
+  /// What a claim says in a field; nil where the token has none, or one that is not one value.
+  func field(_ claim: FieldClaim) -> [UInt8]? { claimFields.value(of: claim, in: verified) }
 
   /// The token issued for `target`, while it may be used without asking for news of it.
   func issuedToken(for target: Int, atMs nowMs: Int64) -> HeldToken? {

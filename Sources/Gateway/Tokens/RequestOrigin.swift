@@ -8,29 +8,26 @@ import Wire
 /// that its owner wanted the request. The page's origin does, which every browser tells where a
 /// request can change something (RFC 6454 §7; Fetch, "Origin header").
 enum RequestOrigin {
+  /// - Parameter cors: the route's; the origins that it names are as good as the request's own.
   /// - Throws: `origin_refused` for what may change something and does not come from a page of
-  ///   the request's own origin.
-  static func check(_ request: Request) throws(Refusal) {
+  ///   the request's own origin, or of one that the route names.
+  static func check(_ request: Request, cors: CORS?) throws(Refusal) {
     let head = request.connection.head
     switch head.method {
     // RFC 6455 §10.2: a WebSocket's handshake is a GET, and what follows is not.
     case .get, .head, .options: if !head.upgradeRequested { return }
     case .post, .put, .delete, .patch, .trace, .connect, .other: break
     }
+    if let cors, let origin = request.origin, cors.lists(request.connection.received, origin) {
+      return
+    }
     guard isOwn(request) else { throw Refusal(.originRefused) }
-    // The route's `cors.origins` belong here, once a route has them.
   }
 
   /// Whether the one Origin is what the browser asked for: scheme, host and port.
   private static func isOwn(_ request: Request) -> Bool {
-    let head = request.connection.head
     let received = request.connection.received
-    var found: Range<Int>?
-    for line in head.fields where line.known == .origin {
-      if found != nil { return false }
-      found = line.value
-    }
-    guard let found else { return false }
+    guard let found = request.origin else { return false }
     let isSecure = isSecure(request)
     let scheme = Array((isSecure ? "https://" : "http://").utf8)
     guard found.count > scheme.count else { return false }

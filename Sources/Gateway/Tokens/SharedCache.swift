@@ -10,7 +10,9 @@ final class SharedCache: Sendable {
   let settings: SharedCacheSettings
   let context: TLSClientContext?
   let seal: TokenSeal
-  let numbers = SharedCacheNumbers()
+  let numbers: SharedCacheNumbers
+  /// Of the files that `context` was made of.
+  private let filesDigest: [UInt8]
   private let report: @Sendable (String) -> Void
   private let telling = Mutex(Telling())
 
@@ -37,12 +39,17 @@ final class SharedCache: Sendable {
   }
 
   /// Nil without keys.
+  ///
+  /// - Parameter former: the one before a reload that has changed its settings: what it counted is
+  ///   not set back.
   init?(
-    _ settings: SharedCacheSettings, context: TLSClientContext?,
-    report: @escaping @Sendable (String) -> Void
+    _ settings: SharedCacheSettings, _ material: TLSMaterial.Client?,
+    after former: SharedCache? = nil, report: @escaping @Sendable (String) -> Void
   ) throws(CryptoFault) {
     self.settings = settings
-    self.context = context
+    context = material?.context
+    filesDigest = material?.digest ?? []
+    numbers = former?.numbers ?? SharedCacheNumbers()
     self.report = report
     var keys: [SharedKey] = []
     for key in settings.keys { keys.append(try SharedKey(key.revealed)) }
@@ -51,6 +58,11 @@ final class SharedCache: Sendable {
   }
 
   var metrics: SharedCacheMetrics { numbers.metrics }
+
+  /// Whether a reload has changed nothing of it: then it goes on, and so do the connections.
+  func isSame(as settings: SharedCacheSettings, _ material: TLSMaterial.Client?) -> Bool {
+    self.settings.isSame(as: settings) && filesDigest == material?.digest ?? []
+  }
 
   /// A worker's connection stands; when all do, that is said.
   func noteConnected(workers: Int) {
@@ -63,6 +75,12 @@ final class SharedCache: Sendable {
       return telling.isNewsToStand
     }
     if isNews { report("sharedCache: connected to \(settings.url)") }
+  }
+
+  /// A worker's connection has ended because nobody needs it any more.
+  func noteEnded() {
+    numbers.connections.subtract(1, ordering: .relaxed)
+    telling.withLock { $0.connections -= 1 }
   }
 
   /// A worker's connection is gone, or did not come about; said once for all of them, and anew when
@@ -136,6 +154,7 @@ extension RedisErrorCode {
     case "WRONGPASS": "it refuses sharedCache.username and password"
     case "NOPERM":
       "the user may not do what is needed: +ping +select +eval +get +set +del +exists +pexpire "
+        + "+time "
         + "~tollgate:*"
     case "WRONGTYPE": "somebody else uses names that begin with \"tollgate:\""
     case "MISCONF", "NOREPLICAS": "it takes no entries in this state; see its own log"

@@ -31,6 +31,20 @@ struct SharedCacheCommands {
     return 1
     """.utf8)
 
+  private static let refreshScript = Array(
+    """
+    local n = #KEYS / 2
+    for i = n + 1, #KEYS do
+      if redis.call('EXISTS', KEYS[i]) == 1 then return 0 end
+    end
+    for i = n + 1, #KEYS do redis.call('SET', KEYS[i], ARGV[1], 'PX', ARGV[2]) end
+    for i = 1, n do
+      local entry = redis.call('GET', KEYS[i])
+      if entry then return entry end
+    end
+    return 1
+    """.utf8)
+
   private static let putScript = Array(
     """
     if ARGV[2] ~= '' then redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3]) end
@@ -51,6 +65,12 @@ struct SharedCacheCommands {
   /// The entry; else 0 where another gateway has the lock, else 1. With `lock` it is taken then.
   func look(lock: [UInt8] = [], lockMs: Int64 = 0) -> [[UInt8]] {
     script(Self.lookScript, [lock, number(lockMs)])
+  }
+
+  /// 0 where another gateway has the lock; else the lock is taken, and the entry comes, or 1 where
+  /// there is none.
+  func refresh(lock: [UInt8], lockMs: Int64) -> [[UInt8]] {
+    script(Self.refreshScript, [lock, number(lockMs)])
   }
 
   /// Lets the lock last for so long from now, if it still is this one.

@@ -13,6 +13,9 @@ import Wire
 /// died and no longer renews the lock) or has stood for longer than an exchange may take, each
 /// exchanges for itself, as without the cache. Refusals are never shared.
 ///
+/// A token that is refreshed is good as it is, so nobody waits there: who finds the lock taken goes
+/// on with the token that it has, and finds the new one when it looks again.
+///
 /// A request waits for the server itself `timeout` at most in all: for its first look, and, should
 /// the server slow down then, for the last one in what that has left. The time in which another
 /// gateway's exchange is under way is not the server's. What is put away is not waited for. A lock
@@ -23,17 +26,25 @@ final class SharedCacheLink {
     case found(IssuedToken)
     /// Nobody has it, and others wait for this gateway to have it.
     case ours(lock: [UInt8])
+    /// Another gateway is having it refreshed.
+    case elsewhere
     /// Nobody has it, as far as could be found out.
     case missing
   }
 
-  private let shared: SharedCache
+  let shared: SharedCache
   private let client: RedisClient
   private let loop: EventLoop
   /// Locks of exchanges under way.
   private var held: [SHA256Digest: Held] = [:]
   private let lockKeeper: Waiter
   private var hasEnded = false
+  private let standing: Standing
+
+  /// Whether the connection stands.
+  private final class Standing {
+    var isConnected = false
+  }
 
   private struct Held {
     let commands: SharedCacheCommands
@@ -47,7 +58,8 @@ final class SharedCacheLink {
     self.loop = loop
     lockKeeper = Waiter(on: loop)
     let settings = shared.settings
-    var isConnected = false
+    let standing = Standing()
+    self.standing = standing
     client = RedisClient(
       Origin(
         host: settings.url.host.text, port: settings.url.port, isEncrypted: settings.url.isSecure),
@@ -59,17 +71,23 @@ final class SharedCacheLink {
     ) { event in
       switch event {
       case .connected:
-        isConnected = true
+        standing.isConnected = true
         shared.noteConnected(workers: workers)
       case .lost(let fault):
-        shared.noteLost(fault, wasConnected: isConnected)
-        isConnected = false
+        shared.noteLost(fault, wasConnected: standing.isConnected)
+        standing.isConnected = false
       }
     }
   }
 
+  /// Whether this is the way to that cache.
+  func isLink(to cache: SharedCache) -> Bool { shared === cache }
+
   /// Keeps the connection, until `end`.
-  func run() async { await client.run() }
+  func run() async {
+    await client.run()
+    if standing.isConnected { shared.noteEnded() }
+  }
 
   /// Another link takes its place.
   func end() {
@@ -149,6 +167,44 @@ final class SharedCacheLink {
     return sought
   }
 
+  /// Looks for a token that another gateway has had since `old`, before `old` is refreshed.
+  func seek(
+    _ key: SHA256Digest, newerThan old: IssuedToken, waiter: Waiter
+  ) async -> Sought {
+    guard client.isReady else {
+      shared.numbers.skipped.count()
+      return .missing
+    }
+    do throws(CryptoFault) {
+      let commands = try SharedCacheCommands(shared.seal, key)
+      let random = try RandomBytes.make(count: 16)
+      let lock = Hex.encode(random.span)
+      let timeoutMs = shared.settings.timeoutMs
+      let lockMs = min(timeoutMs, Limits.sharedLockMs)
+      let answer = await ask(commands.refresh(lock: lock, lockMs: lockMs), waiter, timeoutMs)
+      switch answer {
+      case .nothing(isFree: false): return .elsewhere
+      case .entry(let sealed):
+        switch shared.seal.open(sealed, for: key, nowMs: Clock.wallMs()) {
+        case .token(let token)
+        where token.bytes != old.bytes && token.endsAtMs ?? 0 > old.endsAtMs ?? 0:
+          shared.numbers.hits.count()
+          _ = client.send(commands.release(lock: lock))
+          return .found(token)
+        case .unreadable: shared.noteUnreadable()
+        case .token, .ended: break
+        }
+      case .nothing: break
+      case .none: return .missing
+      }
+      shared.numbers.misses.count()
+      hold(key, commands, lock: lock)
+      return .ours(lock: lock)
+    } catch {
+      return .missing
+    }
+  }
+
   private func open(_ answer: Answer, _ key: SHA256Digest) -> Sought {
     if case .entry(let sealed) = answer {
       switch shared.seal.open(sealed, for: key, nowMs: Clock.wallMs()) {
@@ -171,7 +227,7 @@ final class SharedCacheLink {
   ) {
     let lock: [UInt8]?
     switch sought {
-    case .found: return
+    case .found, .elsewhere: return
     case .ours(let ours):
       lock = ours
       held[key] = nil
@@ -215,27 +271,36 @@ final class SharedCacheLink {
   }
 
   private func ask(_ command: [[UInt8]], _ waiter: Waiter, _ timeoutMs: Int64) async -> Answer {
+    switch await reply(to: command, waiter, timeoutMs) {
+    case nil: return .none
+    case .bulk(let sealed): return .entry(sealed)
+    case .integer(0): return .nothing(isFree: false)
+    case .integer(1): return .nothing(isFree: true)
+    case .integer, .text, .null, .array: shared.noteNonsense()
+    case .error: break
+    }
+    return .none
+  }
+
+  /// What the server says to a command; nil where it says nothing in time, or refuses.
+  func reply(
+    to command: [[UInt8]], _ waiter: Waiter, _ timeoutMs: Int64
+  ) async -> RESPReply? {
     let beganNs = Clock.monotonicNs()
-    let answer = await client.ask(command, waiter: waiter, untilMs: loop.nowMs + timeoutMs)
-    switch answer {
+    switch await client.ask(command, waiter: waiter, untilMs: loop.nowMs + timeoutMs) {
     case .skipped:
       shared.numbers.skipped.count()
-      return .none
+      return nil
     case .lost:
       shared.numbers.errors.count()
-      return .none
+      return nil
     case .reply(let reply):
       shared.numbers.replies.count()
       let tookNs = UInt64(max(0, Clock.monotonicNs() - beganNs))
       shared.numbers.replyNs.add(tookNs, ordering: .relaxed)
-      switch reply {
-      case .bulk(let sealed): return .entry(sealed)
-      case .integer(0): return .nothing(isFree: false)
-      case .integer(1): return .nothing(isFree: true)
-      case .error(let text): shared.note(RedisErrorCode(text))
-      case .integer, .text, .null, .array: shared.noteNonsense()
-      }
-      return .none
+      guard case .error(let text) = reply else { return reply }
+      shared.note(RedisErrorCode(text))
+      return nil
     }
   }
 }

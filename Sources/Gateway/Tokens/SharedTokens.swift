@@ -55,12 +55,17 @@ final class SharedTokens: Sendable {
       let issuer: IssuerKeys? =
         if case .issuer(let index, _) = settings.tokenService { keys[index] } else { nil }
       return SharedExchange(
-        settings, context: material.exchanges[index], assertion: material.assertions[index],
+        settings, material.exchanges[index], assertion: material.assertions[index],
         issuer: issuer,
         after: former?.exchanges.first { $0.settings.name == settings.name })
     }
     if let settings = configuration.sharedCache {
-      cache = try SharedCache(settings, context: material.sharedCache, report: report)
+      let running = former?.cache
+      if let running, running.isSame(as: settings, material.sharedCache) {
+        cache = running
+      } else {
+        cache = try SharedCache(settings, material.sharedCache, after: running, report: report)
+      }
     } else {
       cache = nil
     }

@@ -64,13 +64,14 @@ final class TokenExchanges {
       return held
     }
     let key = key(of: holder, target: index)
-    switch targets[index].shared.exchange.cache.find(key, nowMs: nowMs) {
+    let exchange = targets[index].shared.exchange
+    switch exchange.cache.find(key, credentials: exchange.credentials, nowMs: nowMs) {
     case .issued(let kept):
       let isRefreshed =
         kept.takeRefresh(nowMs: nowMs) && refresh(kept, key, for: holder, index, request)
       note(isRefreshed ? .refreshed : .hit, holder, target: index, request)
       return keep(kept.token, kept, for: holder, index)
-    case .refused(let refusal):
+    case .refused(let refusal, _):
       note(.denied, holder, target: index, request)
       throw Refusal(refusal)
     case nil: break
@@ -194,18 +195,21 @@ final class TokenExchanges {
   /// Makes a flight's call; runs as a task of its own.
   func perform(_ flight: ExchangeFlight) async {
     let exchange = flight.target.exchange
-    // A token that is refreshed is there already: it is had from the service itself.
-    let sought = flight.replacing == nil ? await seek(flight) : .missing
+    let sought = await seek(flight)
     let outcome: ExchangeFlight.Outcome
-    do throws(ExchangeRefusal) {
-      let issued =
-        if case .found(let token) = sought { token } else { try await call(flight) }
-      let kept = exchange.cache.insert(
-        flight.key, issued, subjectEndsAtMs: flight.subjectEndsAtMs, nowMs: Clock.wallMs())
-      outcome = .issued(issued, kept)
-    } catch {
-      settle(error, flight)
-      outcome = .refused(error)
+    if case .elsewhere = sought, let old = flight.replacing, old.endsAtMs > Clock.wallMs() {
+      outcome = .issued(old.token, old)
+    } else {
+      do throws(ExchangeRefusal) {
+        let issued =
+          if case .found(let token) = sought { token } else { try await call(flight) }
+        let kept = exchange.cache.insert(
+          flight.key, issued, subjectEndsAtMs: flight.subjectEndsAtMs, nowMs: Clock.wallMs())
+        outcome = .issued(issued, kept)
+      } catch {
+        settle(error, flight)
+        outcome = .refused(error)
+      }
     }
     exchange.flights.end(flight, outcome)
     share(sought, flight, outcome, nowMs: Clock.wallMs())
@@ -217,8 +221,11 @@ final class TokenExchanges {
     guard let cache, settings.cache.sizeBytes > 0, settings.cache.maxLifeMs > 0 else {
       return .missing
     }
-    return await cache.seek(
-      flight.key, waiter: Waiter(on: loop), waitMs: settings.timeoutMs)
+    let waiter = Waiter(on: loop)
+    if let old = flight.replacing {
+      return await cache.seek(flight.key, newerThan: old.token, waiter: waiter)
+    }
+    return await cache.seek(flight.key, waiter: waiter, waitMs: settings.timeoutMs)
   }
 
   /// Lets other gateways have what came of it.
@@ -242,13 +249,15 @@ final class TokenExchanges {
 
   /// What a refusal does to what is kept.
   private func settle(_ refusal: ExchangeRefusal, _ flight: ExchangeFlight) {
-    let cache = flight.target.exchange.cache
+    let exchange = flight.target.exchange
+    let cache = exchange.cache
     let nowMs = Clock.wallMs()
     if let old = flight.replacing {
       switch refusal.reason {
       case .subjectRefused, .denied:
         // Also where refusals are not remembered.
         cache.remove(flight.key, ifTokenIs: old.token.bytes)
+        self.cache?.remove(flight.key)
       case .misconfigured, .unverified, .unavailable, .timeout:
         // No word about this caller: the token that is kept stays as good as it was.
         if let seconds = refusal.retryAfterSeconds {
@@ -258,7 +267,8 @@ final class TokenExchanges {
       }
     }
     cache.insert(
-      flight.key, refusal, subjectEndsAtMs: flight.subjectEndsAtMs, nowMs: nowMs)
+      flight.key, refusal, credentials: exchange.credentials,
+      subjectEndsAtMs: flight.subjectEndsAtMs, nowMs: nowMs)
   }
 
   private func call(_ flight: ExchangeFlight) async throws(ExchangeRefusal) -> IssuedToken {

@@ -6,7 +6,8 @@ import Wire
 package final class ExchangeCache: Sendable {
   package enum Entry: Sendable {
     case issued(KeptToken)
-    case refused(ExchangeRefusal)
+    /// By which of the gateway's credentials it was asked for.
+    case refused(ExchangeRefusal, credentials: UInt64)
   }
 
   private let cache: ShardedCache<Entry>
@@ -23,8 +24,12 @@ package final class ExchangeCache: Sendable {
     token: SHA256Digest, target: SHA256Digest, digester: Digester
   ) -> SHA256Digest { digester.digest(token, target) }
 
-  package func find(_ key: SHA256Digest, nowMs: Int64) -> Entry? {
-    cache.find(key, nowMs: nowMs)
+  /// - Parameter credentials: those that would be asked by now: what others were refused may be
+  ///   given to these.
+  package func find(_ key: SHA256Digest, credentials: UInt64 = 0, nowMs: Int64) -> Entry? {
+    let entry = cache.find(key, nowMs: nowMs)
+    if case .refused(_, let asked) = entry, asked != credentials { return nil }
+    return entry
   }
 
   /// Keeps a token for the life that `IssuedToken.keptUntilMs` gives it, if any, in the place of
@@ -50,14 +55,20 @@ package final class ExchangeCache: Sendable {
     return kept
   }
 
-  /// Keeps a refusal for `denied`, if it is one to be remembered and the setting is not 0.
+  /// Keeps a refusal for `denied`, if it is one to be remembered and the setting is not 0. It takes
+  /// no token's place: that was had meanwhile, by other credentials.
   package func insert(
-    _ key: SHA256Digest, _ refusal: ExchangeRefusal, subjectEndsAtMs: Int64, nowMs: Int64
+    _ key: SHA256Digest, _ refusal: ExchangeRefusal, credentials: UInt64 = 0,
+    subjectEndsAtMs: Int64, nowMs: Int64
   ) {
     guard refusal.isRemembered, settings.deniedMs > 0 else { return }
     let end = min(NumericDate.sum(nowMs, settings.deniedMs), subjectEndsAtMs)
     let cost = 192 + refusal.note.bytes.count + (refusal.claimsChallenge?.bytes.count ?? 0)
-    cache.insert(key, .refused(refusal), byteCost: cost, endsAtMs: end, nowMs: nowMs)
+    let entry = Entry.refused(refusal, credentials: credentials)
+    cache.insert(key, entry, byteCost: cost, endsAtMs: end, nowMs: nowMs) { present in
+      if case .issued = present { return false }
+      return true
+    }
   }
 
   package func remove(_ key: SHA256Digest) { cache.remove(key) }

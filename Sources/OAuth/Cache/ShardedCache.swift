@@ -33,6 +33,17 @@ final class ShardedCache<Value: Sendable>: Sendable {
     }
   }
 
+  /// Puts a value in where `mayReplace` allows it, of a value that is there and has not ended.
+  func insert(
+    _ key: SHA256Digest, _ value: Value, byteCost: Int, endsAtMs: Int64, nowMs: Int64,
+    where mayReplace: (Value) -> Bool
+  ) {
+    shard(of: key).map.withLock { map in
+      if let present = map.find(key, nowMs: nowMs), !mayReplace(present) { return }
+      map.insert(key, value, byteCost: byteCost, endsAtMs: endsAtMs, nowMs: nowMs)
+    }
+  }
+
   func remove(_ key: SHA256Digest) { shard(of: key).map.withLock { $0.remove(key) } }
 
   /// Removes the value if it is the one that is meant.

@@ -24,6 +24,21 @@ package struct ClientAuthentication: Sendable {
     self.method = method
   }
 
+  /// Whether the token service is shown the same by both, as far as no file says it.
+  package func isSame(as other: ClientAuthentication) -> Bool {
+    guard id == other.id else { return false }
+    switch (method, other.method) {
+    case (.basic(let secret), .basic(let others)), (.post(let secret), .post(let others)):
+      return secret.revealed == others.revealed
+    case (.privateKey(let settings), .privateKey(let others)):
+      return settings.keyID == others.keyID && settings.audience == others.audience
+        && settings.algorithm?.value == others.algorithm?.value
+        && (settings.certificate == nil) == (others.certificate == nil)
+    case (.certificate, .certificate), (.none, .none): return true
+    case (.basic, _), (.post, _), (.privateKey, _), (.certificate, _), (.none, _): return false
+    }
+  }
+
   /// What of it is typed in by the operator and must appear nowhere.
   var secret: Secret? {
     switch method {

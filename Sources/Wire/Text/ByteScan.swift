@@ -31,6 +31,41 @@ package enum ByteScan {
     return index
   }
 
+  /// The first `"` or `\` from `start` on, or the count.
+  package static func firstQuoteOrBackslash(in bytes: Span<UInt8>, from start: Int) -> Int {
+    var index = start
+    let end = bytes.count
+    while end &- index >= 8 {
+      let eight = word(bytes.extracting(index..<(index &+ 8)))
+      let found = zeros(in: eight ^ (ones &* 0x22)) | zeros(in: eight ^ (ones &* 0x5C))
+      if found != 0 { return index &+ found.trailingZeroBitCount / 8 }
+      index &+= 8
+    }
+    while index < end, bytes[index] != 0x22, bytes[index] != 0x5C { index &+= 1 }
+    return index
+  }
+
+  /// The first line feed from `start` on, or the count.
+  package static func firstLineFeed(in bytes: Span<UInt8>, from start: Int) -> Int {
+    var index = start
+    let end = bytes.count
+    while end &- index >= 8 {
+      let found = zeros(in: word(bytes.extracting(index..<(index &+ 8))) ^ (ones &* 0x0A))
+      if found != 0 { return index &+ found.trailingZeroBitCount / 8 }
+      index &+= 8
+    }
+    while index < end, bytes[index] != 0x0A { index &+= 1 }
+    return index
+  }
+
+  private static let ones: UInt64 = 0x0101_0101_0101_0101
+
+  /// A bit at the top of each byte that is zero; exact up to the lowest one set.
+  @inline(__always)
+  private static func zeros(in word: UInt64) -> UInt64 {
+    (word &- ones) & ~word & (ones &* 0x80)
+  }
+
   /// A bit at the top of each byte that is a control character. Bits above the lowest one set may
   /// be wrong, because the subtraction borrows; the lowest is exact.
   @inline(__always)

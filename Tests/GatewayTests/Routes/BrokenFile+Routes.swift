@@ -218,26 +218,26 @@ extension BrokenFile {
           ]
         """#),
       #"""
-      routes.json:7:86: routes[0].forward.path: not supported yet
-          7 |     { "match": { "path": "/a/*" }, "exchange": "strip", "forward": { "to": "orders", "path": { "stripPrefix": "/b" } } }
-            |                                                                                      ^~~~~~
       routes.json:7:111: routes[0].forward.path.stripPrefix: match.path does not begin with this prefix
           7 |     { "match": { "path": "/a/*" }, "exchange": "strip", "forward": { "to": "orders", "path": { "stripPrefix": "/b" } } }
             |                                                                                                               ^~~~
       """#),
     .init(
-      "headers before their time",
+      "headers that nobody but the gateway sets",
       file(
         "routes",
         #"""
         [
-            { "match": { "path": "/" }, "exchange": "strip", "forward": { "to": "orders", "headers": { "remove": ["x"] }, "upgrade": ["websocket"] } }
+            { "match": { "path": "/" }, "exchange": "strip", "forward": { "to": "orders", "headers": { "remove": ["authorization", "x"], "set": { "X_Forwarded_For": "1" } } } }
           ]
         """#),
       #"""
-      routes.json:7:83: routes[0].forward.headers: not supported yet
-          7 |     { "match": { "path": "/" }, "exchange": "strip", "forward": { "to": "orders", "headers": { "remove": ["x"] }, "upgrade": ["websocket"] } }
-            |                                                                                   ^~~~~~~~~
+      routes.json:7:106: routes[0].forward.headers.remove[0]: the gateway itself decides about this field
+          7 |     { "match": { "path": "/" }, "exchange": "strip", "forward": { "to": "orders", "headers": { "remove": ["authorization", "x"], "set": { "X_Forwarded_For": "1" } } } }
+            |                                                                                                          ^~~~~~~~~~~~~~~
+      routes.json:7:139: routes[0].forward.headers.set.X_Forwarded_For: the gateway itself decides about this field
+          7 |     { "match": { "path": "/" }, "exchange": "strip", "forward": { "to": "orders", "headers": { "remove": ["authorization", "x"], "set": { "X_Forwarded_For": "1" } } } }
+            |                                                                                                                                           ^~~~~~~~~~~~~~~~~
       """#),
     .init(
       "two things to do",
@@ -283,7 +283,7 @@ extension BrokenFile {
           ]
         """#),
       #"""
-      routes.json:7:5: routes[0].forward: missing; where requests go on to, or "respond"
+      routes.json:7:5: routes[0].forward: missing; where requests go on to, or "respond" or "redirect"
           7 |     { "match": { "path": "/" }, "authenticate": "none" }
             |     ^
       """#),
@@ -305,7 +305,7 @@ extension BrokenFile {
             |                                                                                               ^~~~~~~
       """#),
     .init(
-      "rates and origins before their time",
+      "rates, origins and redirects that say nothing",
       file(
         "routes",
         #"""
@@ -314,15 +314,15 @@ extension BrokenFile {
           ]
         """#),
       #"""
-      routes.json:7:33: routes[0].rateLimit: not supported yet
+      routes.json:7:46: routes[0].rateLimit.by: missing; "ip", "claim:NAME", "header:NAME" or "route"
           7 |     { "match": { "path": "/" }, "rateLimit": {}, "cors": "upstream", "redirect": {} }
-            |                                 ^~~~~~~~~~~
-      routes.json:7:50: routes[0].cors: not supported yet
+            |                                              ^
+      routes.json:7:46: routes[0].rateLimit.requests: missing; how many
           7 |     { "match": { "path": "/" }, "rateLimit": {}, "cors": "upstream", "redirect": {} }
-            |                                                  ^~~~~~
-      routes.json:7:70: routes[0].redirect: not supported yet
+            |                                              ^
+      routes.json:7:82: routes[0].redirect.to: missing; such as "https://www.example.com/*"
           7 |     { "match": { "path": "/" }, "rateLimit": {}, "cors": "upstream", "redirect": {} }
-            |                                                                      ^~~~~~~~~~
+            |                                                                                  ^
       """#),
     .init(
       "two routes that could both fit",

@@ -1,4 +1,5 @@
 import Testing
+import Wire
 
 @testable import Gateway
 
@@ -130,10 +131,12 @@ struct UpgradeSettingsTests {
     #expect(messages(Self.forwarding(upgrade)) == ["routes[0].forward.upgrade\(said)"])
   }
 
+  private struct NoForwarding: Error {}
+
   @Test func `reads protocols without case`() throws {
     let configuration = try configuration(
       Self.forwarding(#"["WebSocket", "SPDY/3.1"]"#), environment: ["SECRET": "x"])
-    guard case .forward(let forward) = configuration.routes[0].action else { throw Unexpected() }
+    guard case .forward(let forward) = configuration.routes[0].action else { throw NoForwarding() }
     #expect(forward.upgrades == ["websocket", "spdy/3.1"])
   }
 }

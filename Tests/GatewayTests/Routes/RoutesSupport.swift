@@ -13,6 +13,15 @@ struct MemoryFiles: FileSource {
     guard bytes.count <= bytesMax else { throw FileFault("file too large (EFBIG)") }
     return bytes
   }
+
+  func list(_ folder: String) throws(FileFault) -> [String] {
+    let prefix = folder == "." ? "" : folder.hasSuffix("/") ? folder : folder + "/"
+    let names = files.keys.filter { $0.hasPrefix(prefix) }.map {
+      String($0.dropFirst(prefix.count).prefix { $0 != "/" })
+    }
+    if names.isEmpty { throw FileFault("no such file or directory (ENOENT)") }
+    return Array(Set(names))
+  }
 }
 
 /// Loads a text as `routes.json`.

@@ -32,7 +32,7 @@ struct SampleFilesTests {
     guard case .forward(let forward) = route.action else { throw Unexpected() }
     let upstream = configuration.upstreams[forward.upstream]
     #expect(upstream.name == "http://orders:8080")
-    #expect(upstream.servers.map(\.origin.authority) == ["orders:8080"])
+    #expect(upstream.servers.map(\.target.authority) == ["orders:8080"])
     let certificate = try #require(configuration.listeners.first?.tls?.certificates.first)
     #expect(certificate.chain.path == "api.pem")
     #expect(certificate.key.place.key == "listeners[0].tls.certificates[0].key")
@@ -100,12 +100,15 @@ struct SampleFilesTests {
 
     let upstream = configuration.upstreams[0]
     #expect(upstream.balance == .leastRequests)
-    #expect(upstream.connectTimeoutMs == 2_000)
-    #expect(upstream.idleConnectionsMax == 64)
-    #expect(upstream.idleTimeoutMs == 60_000)
-    #expect(upstream.connectionsMax == 1024)
-    #expect(upstream.resolveEveryMs == 30_000)
+    #expect(
+      upstream.connections
+        == .init(
+          connectTimeoutMs: 2_000, idleMax: 64, idleTimeoutMs: 60_000, max: 1024, queueMax: 1024,
+          resolveEveryMs: 30_000))
+    #expect(upstream.outlier == .init(failures: 5, ejectForMs: 10_000, maxEjected: 0.5))
+    #expect(upstream.healthCheck == nil)
     #expect(upstream.tls.ca == nil)
+    #expect(upstream.tls.identity == nil)
 
     let route = configuration.routes[0]
     #expect(route.match.listeners == nil)
@@ -131,7 +134,7 @@ struct SampleFilesTests {
 
     let log = try #require(configuration.accessLog)
     #expect(log.output == .standardOutput)
-    #expect(log.fields == AccessLogField.allCases)
+    #expect(log.fields == Set(AccessLogField.allCases))
     #expect(
       log.claims == [
         LoggedClaim(claim: ClaimName(member: "client_id"), isHashed: false),
@@ -256,7 +259,7 @@ struct SampleFilesTests {
     guard case .checked(_, _, .stripped) = configuration.routes[1].access
     else { throw Unexpected() }
     #expect(configuration.exchanges[0].verify == .init(audience: .any, subject: .any))
-    #expect(configuration.upstreams[0].idleConnectionsMax == 512)
+    #expect(configuration.upstreams[0].connections.idleMax == 512)
   }
 
   private struct Unexpected: Error {}

@@ -272,7 +272,7 @@ struct SettingsTests {
           encodedSlash: .keep, parameters: .keep, emptySegments: .reject, ignoreCase: true))
 
     let upstream = configuration.upstreams[0]
-    #expect(upstream.servers.map(\.origin.description) == ["http://a", "https://b:8443"])
+    #expect(upstream.servers.map(\.target.description) == ["http://a", "https://b:8443"])
     #expect(upstream.balance == .roundRobin)
     #expect(upstream.tls.serverName?.text == "n.example")
 

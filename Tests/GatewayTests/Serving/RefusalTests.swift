@@ -30,6 +30,7 @@ private struct Row: CustomTestStringConvertible, Sendable {
       503, .none, "exchange_unavailable", "keys_unavailable", "upstream_unavailable", "overloaded"),
     rows(504, .none, "exchange_timeout", "upstream_timeout"),
     rows(414, .none, "request_line_too_long"), rows(431, .none, "headers_too_large"),
+    rows(429, .none, "rate_limited"),
     rows(413, .none, "body_too_large"), rows(408, .none, "request_timeout"),
     rows(499, .none, "caller_gone"),
   ].flatMap { $0 }

@@ -10,6 +10,7 @@ import Wire
 struct RouterStage {
   private let router: Router
   private let routes: [Route]
+  private let listeners: [ListenerSettings]
 
   /// `routes` is JSON; each answers by itself.
   init(_ routes: String, listeners: Int = 1) throws {
@@ -21,9 +22,12 @@ struct RouterStage {
       ("issuers", nil), ("exchanges", nil), ("upstreams", nil),
     ])
     let configuration = try configuration(text)
+    self.listeners = configuration.listeners
     self.routes = try configuration.routes.map { settings in
       guard case .respond(let answer) = settings.action else { throw Impatience("respond") }
-      return Route(settings, access: .open, action: .respond(answer), listenerCount: listeners)
+      return Route(
+        settings, access: .open, action: .respond(answer), listenerCount: listeners,
+        tally: RouteTally(RouteNumbers(), worker: 0))
     }
     router = Router(self.routes)
   }
@@ -56,7 +60,8 @@ struct RouterStage {
     }
     let request = Request(
       connection,
-      listener: Listener(index: listener, name: "l", tls: nil, handshakeTimeoutMs: 1),
+      listener: Listener(
+        listeners[listener], index: listener, tls: nil, handshakeTimeoutMs: 1),
       peer: Peer(address: [], isTrusted: false))
     request.host = connection.head.authority.host
     request.port = connection.head.authority.port
@@ -213,6 +218,19 @@ struct RouterTests {
         ("GET /bills/1 x", .route("strict")), ("GET /ORDERS/exact x", .route("exact")),
         // That one does not ignore case.
         ("GET /ORDERS/EXACT x", .route("loose")),
+      ])
+  }
+
+  @Test func `a method is not found by a route that minds case`() async throws {
+    let routes = [
+      route("loose", #""path": "/a", "methods": ["GET"]"#, rules: #"{"ignoreCase": true}"#),
+      route("strict", #""path": "/a", "methods": ["PUT"]"#),
+    ]
+    try await expect(
+      "[\(routes.joined(separator: ", "))]",
+      [
+        ("GET /A x", .route("loose")), ("PUT /a x", .route("strict")),
+        ("PUT /A x", .refused(.methodNotAllowed, allow: "GET, HEAD")),
       ])
   }
 

@@ -1,6 +1,5 @@
 import Crypto
 import HTTP
-import OAuth
 import Reactor
 import Synchronization
 import TestSupport
@@ -8,6 +7,7 @@ import Testing
 import Wire
 
 @testable import Gateway
+@testable import OAuth
 
 /// A worker's way to a scripted Redis.
 private final class Linked {
@@ -24,7 +24,7 @@ private final class Linked {
     let settings = SharedCacheSettings(
       url: url, username: nil, password: nil, ca: nil, timeoutMs: timeoutMs,
       keys: (1...keys).map { Secret([UInt8](repeating: UInt8($0), count: 32), origin: .literal) })
-    shared = try #require(try SharedCache(settings, context: nil) { _ in })
+    shared = try #require(try SharedCache(settings, nil) { _ in })
     loop = stage.loop
     link = SharedCacheLink(
       shared, resolver: Resolver(), buffers: BufferPool(), loop: stage.loop, workers: 1)
@@ -49,6 +49,7 @@ private final class Linked {
     switch await link.seek(key, waiter: waiter, waitMs: waitMs) {
     case .found: "found"
     case .ours: "ours"
+    case .elsewhere: "elsewhere"
     case .missing: "missing"
     }
   }
@@ -165,6 +166,68 @@ struct SharedCacheLinkTests {
       await linked.untilConnected()
       // The third look took no lock: whoever waits then exchanges, all at once and not in turn.
       #expect(await linked.seek(key) == "missing")
+      linked.link.remove(key)
+    }
+    try server.finish()
+  }
+
+  @Test func `takes a newer token for one that ends soon, else the lock, else waits for nobody`()
+    async throws
+  {
+    let replies = Mutex<[[UInt8]]>([])
+    let seen = Mutex<[[String]]>([])
+    let server = try ScriptedServer([
+      { peer in
+        try peer.greet()
+        while true {
+          let words = try peer.commandBeforeTheLast()
+          if words.isEmpty { return }
+          seen.withLock { $0.append(words) }
+          let reply = replies.withLock { $0.isEmpty ? Array(":1\r\n".utf8) : $0.removeFirst() }
+          try peer.send(reply)
+        }
+      }
+    ])
+    try await Stage.run { [key] stage in
+      let linked = try Linked(stage, to: server)
+      await linked.untilConnected()
+      let nowMs = Clock.wallMs()
+      let old = IssuedToken([1], endsAtMs: nowMs + 50_000)
+      func look(_ reply: [UInt8]) async -> SharedCacheLink.Sought {
+        replies.withLock { $0 = [reply] }
+        let sought = await linked.link.seek(key, newerThan: old, waiter: linked.waiter)
+        if case .ours = sought {
+          linked.link.settle(sought, key, issued: nil, keptUntilMs: nil, nowMs: nowMs)
+        }
+        return sought
+      }
+      func entry(_ token: IssuedToken) throws -> [UInt8] {
+        let sealed = try linked.shared.seal.seal(token, keptUntilMs: nowMs + 40_000, for: key)
+        return Array("$\(sealed.count)\r\n".utf8) + sealed + Array("\r\n".utf8)
+      }
+      guard case .elsewhere = await look(Array(":0\r\n".utf8)) else {
+        Issue.record("somebody else has the lock")
+        return
+      }
+      for reply in [
+        Array(":1\r\n".utf8), try entry(old), try entry(IssuedToken([2], endsAtMs: nowMs + 9_000)),
+        Array("$2\r\nxx\r\n".utf8),
+      ] {
+        guard case .ours = await look(reply) else {
+          Issue.record("nobody has a newer one")
+          return
+        }
+      }
+      let newer = try entry(IssuedToken([2], endsAtMs: nowMs + 90_000))
+      guard case .found(let found) = await look(newer) else {
+        Issue.record("a newer one is there")
+        return
+      }
+      #expect(found.bytes == [2])
+      // The lock that came with it is let go.
+      await linked.until { _ in seen.withLock { $0.last?.suffix(2) == ["", ""] } }
+      let words = seen.withLock { $0.suffix(2) }
+      #expect(words.first?[6] == words.last?[6])
       linked.link.remove(key)
     }
     try server.finish()

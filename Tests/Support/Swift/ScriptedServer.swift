@@ -17,22 +17,8 @@ package final class ScriptedServer: Sendable {
   /// Each script plays one connection; connections beyond them are closed at once.
   package init(_ scripts: [Script]) throws {
     listening = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-    var name = sockaddr_in()
-    name.sin_family = sa_family_t(AF_INET)
-    name.sin_addr.s_addr = in_addr_t(0x7f00_0001).bigEndian
-    var count = socklen_t(MemoryLayout<sockaddr_in>.size)
-    let raw = listening
-    let isListening = unsafe withUnsafeMutablePointer(to: &name) { pointer in
-      unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-        unsafe bind(raw, $0, count) == 0 && listen(raw, 64) == 0
-          && getsockname(raw, $0, &count) == 0
-      }
-    }
-    guard isListening,
-      let literal = SocketAddress(
-        literal: "127.0.0.1", port: UInt16(bigEndian: name.sin_port))
-    else { throw SystemError(call: "listen", code: errno) }
-    address = literal
+    address = try LoopbackPort.bind(listening)
+    guard listen(listening, 64) == 0 else { throw SystemError(call: "listen", code: errno) }
     let thread = try WorkerThread.start("script") { [self] in accept(scripts) }
     threads.withLock { $0.append(thread) }
   }

@@ -12,13 +12,25 @@ AUDIENCE = "https://gateway.example"
 
 
 class Service:
-    """A small HTTP server of its own port on 127.0.0.1; `answer(handler)` says what it does."""
+    """A small HTTP server of its own port on 127.0.0.1; `answer(handler)` says what it does.
+
+    Between `down()` and `up()` it is not there: no connection is taken, and none is answered.
+    """
 
     certificate = None  # files of one make it https
     client_authority = None  # then callers must show a certificate of this authority
 
+    is_down = False
+
     def __init__(self):
+        self.port = 0
+        self.up()
+        scheme = "https" if self.certificate else "http"
+        self.url = f"{scheme}://127.0.0.1:{self.port}"
+
+    def up(self):
         service = self
+        self.is_down = False
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
@@ -26,6 +38,9 @@ class Service:
             wbufsize = -1  # one write an answer
 
             def do_GET(self):
+                if service.is_down:
+                    self.close_connection = True
+                    return
                 try:
                     service.answer(self)
                 except (BrokenPipeError, ConnectionResetError):
@@ -43,11 +58,9 @@ class Service:
             def handle_error(self, *_):
                 pass
 
-        self.server = Server(("127.0.0.1", 0), Handler)
+        self.server = Server(("127.0.0.1", self.port), Handler)
         self.port = self.server.server_address[1]
-        scheme = "http"
         if self.certificate:
-            scheme = "https"
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(self.certificate["chain"], self.certificate["key"])
             if self.client_authority:
@@ -56,7 +69,6 @@ class Service:
             self.server.socket = context.wrap_socket(
                 self.server.socket, server_side=True, do_handshake_on_connect=False
             )
-        self.url = f"{scheme}://127.0.0.1:{self.port}"
         self.thread = threading.Thread(
             target=self.server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True
         )
@@ -64,6 +76,10 @@ class Service:
 
     def answer(self, handler):
         raise NotImplementedError
+
+    def down(self):
+        self.is_down = True
+        self.close()
 
     def close(self):
         self.server.shutdown()

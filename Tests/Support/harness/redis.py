@@ -53,7 +53,7 @@ class RedisServer(Program):
         self.folder = pathlib.Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.port = port or free_port()
-        self.password, self.tls = password, tls
+        self.password, self.tls, self.lines = password, tls, tuple(lines)
         lines = [
             "bind 127.0.0.1",
             'save ""',
@@ -115,7 +115,7 @@ class RedisServer(Program):
 
     def restarted(self):
         """The same anew, on the same port."""
-        return RedisServer(self.folder, self.port, self.password, self.tls)
+        return RedisServer(self.folder, self.port, self.password, self.tls, self.lines)
 
     def kill(self):
         self.process.kill()

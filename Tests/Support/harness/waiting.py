@@ -28,6 +28,9 @@ def until(condition, what, seconds=15.0, pause=0.01):
 
 
 handed_out = set()
+# Of several processes that run tests at once each has ports of its own.
+WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
 
 
 def free_port():
@@ -38,7 +41,7 @@ def free_port():
     """
     while True:
         port = random.randrange(12_000, 32_000)
-        if port in handed_out:
+        if port in handed_out or port % WORKERS != WORKER:
             continue
         with socket.socket() as probe:
             try:

@@ -1,0 +1,111 @@
+"""The status page, as a browser shows it."""
+
+import json
+import re
+import subprocess
+
+import pytest
+from harness.client import ask
+from harness.program import environment
+from harness.waiting import until
+
+
+EVIL = "/nowhere/<script>document.title='owned'</script>?q=secret"
+
+
+@pytest.fixture(scope="module")
+def gateway(world):
+    routes = world.routes(
+        world.route("/orders/*", name="orders"),
+        listeners=[world.clear_listener, world.tls_listener],
+    )
+    with world.gateway(routes) as gateway:
+        token = world.issuer.token("watched")
+        for number in range(4):
+            assert world.ask(gateway, "GET", f"/orders/{number}", "watched", token).status == 200
+        assert ask(gateway.port, "GET", EVIL).status == 404
+        assert ask(gateway.port, "GET", "/orders/5").status == 401
+        until(lambda: report(gateway)["traffic"]["requests"] == 6, "all to be counted")
+        yield gateway
+
+
+def report(gateway):
+    status, text = gateway.admin("/status", headers={"Accept": "application/json"})
+    assert status == 200
+    return json.loads(text)
+
+
+def test_the_report_says_what_runs_and_how_it_goes(world, gateway):
+    said = report(gateway)
+    assert said["ready"] and said["missing"] == []
+    assert said["traffic"]["refused"] == 2 and said["traffic"]["failed"] == 0
+    orders = next(route for route in said["routes"] if route.get("name") == "orders")
+    assert (orders["requests"], orders["refused"]) == (5, 1)
+    assert sum(orders["buckets"]) == 5 and len(orders["buckets"]) == len(said["boundsMs"]) + 1
+    assert {entry["reason"]: entry["count"] for entry in said["reasons"]} == {
+        "no_route": 1, "token_missing": 1,
+    }  # fmt: skip
+    exchange = said["exchanges"][0]
+    assert exchange["outcomes"]["miss"] == 1 and exchange["outcomes"]["hit"] == 3
+    assert exchange["survivalSeconds"] > 0
+    assert said["issuers"] == [
+        said["issuers"][0] | {"name": "corp", "keys": 1, "ready": True}
+    ]
+    certificate = said["certificates"][0]
+    assert certificate["listener"] == "tls" and certificate["names"] == ["localhost"]
+    assert certificate["daysLeft"] > 0
+
+
+def test_the_last_refusals_say_why_and_hold_no_query(gateway):
+    text = gateway.admin("/status", headers={"Accept": "application/json"})[1]
+    assert "secret" not in text and "watched" not in text
+    refusals = {entry["reason"]: entry for entry in json.loads(text)["refusals"]}
+    assert refusals["token_missing"]["path"] == "/orders/5"
+    assert refusals["token_missing"]["route"] == "orders"
+    assert refusals["no_route"]["status"] == 404
+
+
+def test_a_flood_of_refusals_does_not_push_the_memory_up(gateway):
+    for _ in range(300):
+        ask(gateway.port, "GET", "/orders/flood")
+    assert len(report(gateway)["refusals"]) <= 50
+
+
+def test_the_page_needs_nothing_from_elsewhere(gateway):
+    status, page = gateway.admin("/status")
+    assert status == 200
+    assert not re.search(r"(?:src|href)\s*=|@import|url\(", page)
+
+
+def test_it_is_only_at_the_admin_address_and_only_by_its_name(world, gateway):
+    assert gateway.admin("/status", headers={"Host": "evil.example"})[0] == 421
+    assert gateway.admin("/status", "POST")[0] == 405
+    assert gateway.admin("/")[0] == 302
+
+
+def test_a_browser_shows_it(gateway, tmp_path):
+
+    def noted():
+        # In a second with many others it may not be.
+        assert ask(gateway.port, "GET", EVIL).status == 404
+        return "<script>" in json.dumps(report(gateway)["refusals"][:5])
+
+    until(noted, "it to be noted")
+    url = f"http://127.0.0.1:{gateway.admin_port}/status"
+    command = [
+        "chromium", "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
+        f"--user-data-dir={tmp_path / 'profile'}", "--virtual-time-budget=5000",
+        "--enable-logging=stderr", "--dump-dom", url,
+    ]  # fmt: skip
+    told = subprocess.run(
+        command, capture_output=True, text=True, env=environment(HOME=str(tmp_path)), timeout=120
+    )
+    page = told.stdout
+    assert '<span id="state" class="badge good">ready</span>' in page, told.stderr
+    assert re.search(r"<td[^>]*>orders</td><td[^>]*>\d+</td>", page)
+    assert re.search(r"<td[^>]*>token_missing</td>", page)
+    assert re.search(r"<td[^>]*>tls</td><td[^>]*>localhost</td>", page)
+    # What a caller sent is text in it, and its script did not run.
+    assert "&lt;script&gt;document.title" in page and "<title>Tollgate</title>" in page
+    # Nothing was refused by the page's own policy, and no script failed.
+    assert "CONSOLE" not in told.stderr, told.stderr
