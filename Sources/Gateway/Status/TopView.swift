@@ -206,7 +206,8 @@ package struct TopView {
   // Numbers and columns.
 
   private static func row(_ name: String, _ cells: [String]) -> String {
-    Columns.left(name.count > 34 ? "\(name.prefix(33))…" : name, 36) + cells.map { Columns.right($0, 12) }.joined()
+    let shown = name.count > 34 ? "\(name.prefix(33))…" : name
+    return Columns.left(shown, 36) + cells.map { Columns.right($0, 12) }.joined()
   }
 
   private static func text(_ node: JSONNode?) -> String {

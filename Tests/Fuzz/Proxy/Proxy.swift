@@ -18,8 +18,9 @@ func proxy(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
     guard case .caller(let address, let port) = header else { return }
     let family = address.isV6 ? "TCP6" : "TCP4"
     let line = Array("PROXY \(family) \(address) \(address) \(port) 1\r\n".utf8)
-    let again = parse(line)
-    check(again == .success(.header(header, byteCount: line.count)), "written again it is the same")
+    check(
+      parse(line) == .success(.header(header, byteCount: line.count)),
+      "written again it is the same")
   }
 }
 
