@@ -39,6 +39,7 @@ import Glibc
   /// The end of each leaf certificate's validity, in seconds since 1970.
   package private(set) var notAfter: [Int64] = []
   let tickets: TicketKeys
+  private let minimum: MinimumVersion
   private let clients: ClientCertificatePolicy?
 
   /// - Parameters:
@@ -49,6 +50,7 @@ import Glibc
     clients: ClientCertificatePolicy? = nil
   ) throws(Failure) {
     self.tickets = tickets
+    self.minimum = minimum
     self.clients = clients
     for (index, identity) in identities.enumerated() {
       do throws(TLSConfigurationFault) {
@@ -70,6 +72,12 @@ import Glibc
 
   /// Whether clients are asked for certificates.
   var asksClients: Bool { clients != nil }
+
+  /// Whether who got in by one got in by the other: the same versions, the same certificates asked
+  /// of clients.
+  package func admitsAlike(_ other: TLSServerContext) -> Bool {
+    minimum == other.minimum && clients?.described == other.clients?.described
+  }
 
   /// Whether names decide about certificates at all.
   package var hasSeveral: Bool { names.count > 1 }

@@ -357,6 +357,24 @@ def test_a_target_that_is_refused_is_forbidden(world, gateway, person, status, b
     assert body["error"] in record["exchange_error"]
 
 
+@pytest.mark.parametrize("method", ["client_secret_basic", "client_secret_post"])
+def test_a_token_service_that_quotes_the_secret_as_it_came_is_not_quoted(world, person, method):
+    secret = "a+b/c d%&"
+    encoded = urllib.parse.quote_plus(secret)
+
+    def fail(call, handler):
+        quoted = call.authorization or f"client_secret={encoded}"
+        body = {"error": "access_denied", "error_description": f"what is {quoted}?"}
+        world.tokens.send(handler, 403, body)
+        return True
+
+    world.tokens.failure = fail
+    routes = world.routes(exchanges={"corp": {"client": {"method": method}}})
+    with world.gateway(routes, environ={"GATEWAY_SECRET": secret}) as gateway:
+        assert world.ask(gateway, "GET", "/x", person).problem == "exchange_denied"
+        assert gateway.logged(path="/x")["exchange_error"] == "access_denied"
+
+
 def test_a_refusal_is_remembered_for_that_subject_and_target_only(world, gateway, person):
     world.tokens.failing(400, {"error": "invalid_target"})
     token = world.issuer.token(person)

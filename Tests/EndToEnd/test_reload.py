@@ -10,7 +10,8 @@ import threading
 
 import pytest
 from harness.certificates import Certificate
-from harness.client import ask, trusting
+from harness.client import ask, request_bytes, trusting
+from harness.issuer import AUDIENCE
 from harness.waiting import free_port, until
 from harness.world import SECRET
 
@@ -170,6 +171,111 @@ def test_an_issuer_that_is_taken_away_is_no_longer_believed(world, person):
         assert world.ask(gateway, "GET", "/x/1", person, token).problem == "audience_wrong"
         Reloader(gateway)(world.routes(world.route("/x/*")))
         assert world.ask(gateway, "GET", "/x/1", person, token).status == 200
+
+
+@pytest.mark.parametrize("name", ["corp", "partner-credentials", "keys"])
+def test_another_audience_is_another_whatever_the_issuer_is_called(world, person, name):
+    """Also where its name reads as if something secret were in it, which no digest shows."""
+
+    def routes(audience):
+        issuers = {name: {"issuer": world.issuer.url, "audiences": [audience]}}
+        return world.routes(world.route("/x/*"), issuers=None) | {"issuers": issuers}
+
+    token = world.issuer.token(person)
+    with world.gateway(routes(AUDIENCE)) as gateway:
+        assert world.ask(gateway, "GET", "/x/1", person, token).status == 200
+        Reloader(gateway)(routes("https://another.example"))
+        assert world.ask(gateway, "GET", "/x/1", person, token).problem == "audience_wrong"
+
+
+def test_an_issuer_becomes_a_token_service(world, person):
+    """Its metadata were of no use before: its keys are named in the file."""
+    routes = world.routes(world.route("/x/*"))
+    routes["issuers"]["corp"]["jwks"] = world.issuer.url + "/jwks"
+    with world.gateway(routes) as gateway:
+        assert world.ask(gateway, "GET", "/x/1", person).status == 200
+        routes["exchanges"]["corp"]["tokenService"] = "corp"
+        Reloader(gateway)(routes)
+        until(lambda: world.ask(gateway, "GET", "/x/1", person).status == 200, "an exchange")
+
+
+def test_a_token_service_that_is_put_right_is_asked_at_once(world, person):
+    routes = world.routes(world.route("/x/*"))
+    corp = routes["exchanges"]["corp"]
+    breaker = {"failures": 1, "cooldown": "1h"}
+    corp |= {"tokenService": f"http://127.0.0.1:{free_port()}/", "breaker": breaker, "retries": 0}
+    with world.gateway(routes) as gateway:
+        for _ in range(2):
+            assert world.ask(gateway, "GET", "/x", person).problem == "exchange_unavailable"
+        corp["tokenService"] = world.tokens.endpoint
+        Reloader(gateway)(routes)
+        assert world.ask(gateway, "GET", "/x", person).status == 200
+
+
+def test_a_refusal_of_the_gateway_is_forgotten(world, person):
+    routes = world.routes(world.route("/x/*"))
+    routes["exchanges"]["corp"]["cache"] = {"denied": "1h"}
+    token = world.issuer.token(person)
+    with world.gateway(routes) as gateway:
+        world.tokens.failing(400, {"error": "unauthorized_client"})
+        assert world.ask(gateway, "GET", "/x", person, token).problem == "exchange_misconfigured"
+        world.tokens.failure, world.tokens.method = None, "client_secret_post"
+        routes["exchanges"]["corp"]["client"]["method"] = "client_secret_post"
+        Reloader(gateway)(routes)
+        assert world.ask(gateway, "GET", "/x", person, token).status == 200
+
+
+def test_an_upstream_may_be_named_like_a_url(world, person):
+    url = world.upstream.url
+    routes = world.routes(world.route("/x/*"), upstreams={url: {"servers": [url]}})
+    with world.gateway(routes) as gateway:
+        reload = Reloader(gateway)
+        for number in range(3):
+            routes["routes"][0]["name"] = f"changed-{number}"
+            reload(routes)
+            assert world.ask(gateway, "GET", "/x", person).status == 200
+
+
+@pytest.mark.parametrize("change", ["a certificate is asked for", "another authority", "clear"])
+def test_who_came_in_as_nobody_does_any_more_is_turned_out(world, person, tmp_path, change):
+    first, second = (Certificate([f"authority {n}"], authority=True) for n in (1, 2))
+    for number, authority in enumerate((first, second)):
+        (tmp_path / f"{number}.pem").write_bytes(authority.pem)
+    mine = Certificate(["me"], issuer=first).write(tmp_path, "me")
+    context = trusting(world.authority)
+    context.load_cert_chain(mine["chain"], mine["key"])
+    plain = {"certificates": [world.certificate_files]}
+    asking = plain | {"clientAuth": "require", "clientCA": str(tmp_path / "0.pem")}
+    before, after = {
+        "a certificate is asked for": (plain, asking),
+        "another authority": (asking, asking | {"clientCA": str(tmp_path / "1.pem")}),
+        "clear": (None, plain),
+    }[change]
+    listener = {"name": "tls", "address": "127.0.0.1:0"} | ({"tls": before} if before else {})
+    token = world.issuer.token(person)
+    with world.gateway(world.routes(listeners=[listener])) as gateway:
+        tls = before and context
+        idle, busy = (world.connect(gateway, tls=tls) for _ in range(2))
+        for connection in (idle, busy):
+            assert connection.request("GET", "/x", person, token).status == 200
+        arrived, go = threading.Event(), threading.Event()
+
+        @world.upstream.on(f"/held/{person}")
+        def behave(exchange):
+            arrived.set()
+            go.wait(20)
+            exchange.answer_json({"fields": exchange.request.fields})
+
+        busy.send(request_bytes("GET", f"/held/{person}", person, token))
+        assert arrived.wait(10)
+        gateway.routes["listeners"][0]["tls"] = after
+        Reloader(gateway)(text=json.dumps(gateway.routes))
+        assert idle.ended()
+        go.set()
+        # What was under way is answered.
+        answer = busy.answer()
+        assert answer.status == 200
+        assert busy.ended()
 
 
 def test_no_request_is_lost_while_it_reloads(world, person):

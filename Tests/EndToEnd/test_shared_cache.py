@@ -170,6 +170,26 @@ def test_refusals_are_not_shared(world, redis, person):
     assert len(world.tokens.calls_for(token)) == 2
 
 
+def test_a_refused_refresh_takes_the_entry_away(world, redis, person):
+    """Or it would be found there as soon as the refusal is no longer remembered."""
+    world.tokens.lifetime = 60
+    token = world.issuer.token(person)
+    before = set(redis.names())
+    corp = {"cache": {"denied": "1ms", "refreshAhead": 0.9}}
+    with sharing(world, redis.url, corp=corp) as gateway:
+        bearer(world, gateway, person, token)
+        until(lambda: set(redis.entries()) - before, "the entry")
+        world.tokens.failing(400, {"error": "invalid_grant"})
+
+        def is_refused():
+            return world.ask(gateway, "GET", "/x", person, token).status == 401
+
+        until(is_refused, "the refusal of a refresh", 30)
+        until(lambda: not set(redis.entries()) - before, "the end of the entry")
+        # A worker may have a copy for two seconds more.
+        until(lambda: all(is_refused() for _ in range(20)), "refusals and nothing else", 10)
+
+
 def test_who_waited_for_an_exchange_that_was_refused_makes_its_own(world, redis, person):
     redis.ask("FLUSHALL")
     token = world.issuer.token(person)

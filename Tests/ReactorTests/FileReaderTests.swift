@@ -35,8 +35,9 @@ struct FileReaderTests {
   {
     // Opening a pipe waits for somebody who writes to it.
     let (path, former) = (folder.file("path"), folder.file("former"))
-    #expect(unsafe mkfifo(path, 0o600) == 0)
-    #expect(unsafe link(path, former) == 0)
+    let made = unsafe mkfifo(path, 0o600)
+    let linked = unsafe link(path, former)
+    #expect(made == 0 && linked == 0)
     try folder.write(Array("present".utf8), to: "present")
     let present = folder.file("present")
     try await Stage.run { stage in
@@ -52,7 +53,8 @@ struct FileReaderTests {
         }
       }
       // By the time that the first reading ends, the path leads to another file.
-      #expect(unsafe rename(present, path) == 0)
+      let renamed = unsafe rename(present, path)
+      #expect(renamed == 0)
       let writer = try WorkerThread.start("writer") {
         do {
           try Files.write(Array("former".utf8), to: Files.openAppending(former).raw)

@@ -85,6 +85,11 @@ final class HandshakePlaces {
       }
       _ = await place.waiter.wait(untilMs: wakeMs)
       if place.state == .underWay { return true }
+      if place.state == .lost {
+        // It came to its turn and lost it again before it ran: whoever waits looked first.
+        leave(place)
+        return false
+      }
       if loop.nowMs >= untilMs { break }
     }
     place.state = .gone

@@ -39,7 +39,8 @@ package final class SharedState: Sendable {
     var formerByName: [String: SharedUpstream] = [:]
     for upstream in former?.upstreams ?? [] { formerByName[upstream.settings.name] = upstream }
     upstreams = configuration.upstreams.enumerated().map { index, settings in
-      let former = formerByName[settings.name]
+      // Once: an upstream may be named like the URL of another.
+      let former = formerByName.removeValue(forKey: settings.name)
       let material = material.upstreams[index]
       if let former, former.isFor(settings, material) { return former }
       return SharedUpstream(settings, material, after: former, report: process.report)

@@ -43,7 +43,8 @@ actor Worker {
     let connection: ServerConnection
     let listener: String
     let source: ConnectionSource
-    /// Whose listener it came by is no more: it is served to its end by what it came for.
+    /// Whose listener it came by is no more, or takes nobody that way: it is served to its end by
+    /// what it came for.
     var engine: Engine?
     /// Since when it idles; nil while it is served.
     var idleSinceMs: Int64?
@@ -90,6 +91,10 @@ actor Worker {
     let keptCheckers = Set(former?.checkers.map(ObjectIdentifier.init) ?? [])
     former?.retire(for: engine)
     for door in plan.closed { close(door, former) }
+    for (name, listener) in former?.listeners ?? [:] {
+      // Who came in as nobody does any more is not let stay by staying connected.
+      if let next = engine.listeners[name], !next.admitsAlike(listener) { turnOut(name, former) }
+    }
     open(plan.opened)
     for (index, pool) in engine.pools.enumerated() where !kept.contains(ObjectIdentifier(pool)) {
       loop.spawn { await self.keepPool(index, of: plan.shared) }
@@ -126,7 +131,11 @@ actor Worker {
       entrance.isClosed = true
       entrance.waiter.signal()
     }
-    guard case .listener(let name) = door else { return }
+    if case .listener(let name) = door { turnOut(name, former) }
+  }
+
+  /// Ends a listener's connections, each with the request that is under way.
+  private func turnOut(_ name: String, _ former: Engine?) {
     for (serial, guest) in guests where guest.listener == name && guest.engine == nil {
       guests[serial]?.engine = former
       guest.connection.drain()
@@ -298,8 +307,10 @@ actor Worker {
     if isDraining { drain(connection) }
     if isLeaving {
       connection.closesAfterAnswer = true
-    } else if entrances[.listener(name)] == nil {
-      // The listener was taken away during the handshake.
+    } else if entrances[.listener(name)] == nil
+      || self.engine?.listeners[name]?.admitsAlike(listener) == false
+    {
+      // The listener was taken away during the handshake, or asks for something else now.
       guest.engine = engine
       connection.drain()
     }

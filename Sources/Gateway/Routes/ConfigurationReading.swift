@@ -21,8 +21,7 @@ extension Configuration {
 
     let issuerNames = Names("issuer", membersOf: object.find("issuers"))
     let issuers = object.optional(
-      "issuers", .slots { IssuerSettings.read(name: $0, $1, hiding: hidden) }, default: [],
-      "whose tokens are believed")
+      "issuers", .slots(IssuerSettings.read), default: [], "whose tokens are believed")
     let exchangeNames = ExchangeNames(object.find("exchanges"))
     let exchanges = object.optional(
       "exchanges", .slots { ExchangeSettings.read(name: $0, $1, issuers: issuerNames) },

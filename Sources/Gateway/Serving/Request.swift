@@ -106,6 +106,15 @@ final class Listener {
     takesProxyHeader = settings.takesProxyHeader
     isTrusted = settings.isTrusted
   }
+
+  /// Whether a connection that came in by one would have come in by the other.
+  func admitsAlike(_ other: Listener) -> Bool {
+    guard takesProxyHeader == other.takesProxyHeader, isTrusted == other.isTrusted else {
+      return false
+    }
+    guard let tls, let otherTLS = other.tls else { return tls == nil && other.tls == nil }
+    return tls.admitsAlike(otherTLS)
+  }
 }
 
 extension NormalisedPath {

@@ -129,7 +129,11 @@ final class SharedExchange: Sendable {
     let kept = former.flatMap { $0.settings.cache == settings.cache ? $0.cache : nil }
     cache = kept ?? ExchangeCache(settings.cache)
     flights = same?.flights ?? ExchangeFlights()
-    let breaker = same.flatMap { $0.settings.breaker == settings.breaker ? $0.breaker : nil }
+    // What another service did says nothing of this one.
+    let breaker = same.flatMap { same in
+      same.settings.breaker == settings.breaker
+        && same.settings.tokenService == settings.tokenService ? same.breaker : nil
+    }
     self.breaker = breaker ?? Breaker(settings.breaker)
     let calls = former.flatMap {
       $0.settings.concurrency == settings.concurrency ? $0.calls : nil

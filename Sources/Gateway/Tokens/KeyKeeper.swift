@@ -44,10 +44,12 @@ final class KeyKeeper {
     waiters.append(waiter)
     keys.setKeeper(waiter.remote)
     var lastReport = ""
+    var metadata = MetadataTimes(isDue: hasOwnMetadata(issuer) && keys.discovery == nil)
     while !hasEnded {
+      if metadata.dueMs <= loop.nowMs { await learn(issuer, waiter, &metadata) }
       let (isDue, nextAtMs) = keys.takeFetch()
       guard isDue else {
-        _ = await waiter.wait(untilMs: nextAtMs)
+        _ = await waiter.wait(untilMs: min(nextAtMs, metadata.dueMs))
         continue
       }
       let name = keys.rules.settings.name
@@ -57,6 +59,7 @@ final class KeyKeeper {
           shared.report("issuer \(name): \(set.keys.count) keys\(skippedText(set))")
         }
         lastReport = ""
+        if hasOwnMetadata(issuer) { metadata.dueMs = loop.nowMs }
       } catch {
         keys.endFetchFailed(error.text)
         if error.text != lastReport {
@@ -64,6 +67,42 @@ final class KeyKeeper {
         }
         lastReport = error.text
       }
+    }
+  }
+
+  /// When metadata are asked for that the keys do not come from: at first, with each fetch of the
+  /// keys, and in between while they can't be had, however long the keys stay fresh.
+  private struct MetadataTimes {
+    var dueMs: Int64
+    private var pauseMs = KeyRing.retryMinMs
+    private var trouble = ""
+
+    init(isDue: Bool) { dueMs = isDue ? .min : .max }
+
+    mutating func noteSuccess() { self = MetadataTimes(isDue: false) }
+
+    /// - Returns: whether that is news.
+    mutating func noteFailure(_ text: String, nowMs: Int64) -> Bool {
+      dueMs = nowMs + pauseMs
+      pauseMs = min(2 * pauseMs, KeyRing.retryMaxMs)
+      defer { trouble = text }
+      return trouble != text
+    }
+  }
+
+  /// Whether its metadata are wanted and its keys are had without them.
+  private func hasOwnMetadata(_ issuer: Int) -> Bool {
+    shared.needsDiscovery[issuer] && shared.issuers[issuer].rules.settings.keys != .discovery
+  }
+
+  private func learn(_ issuer: Int, _ waiter: Waiter, _ times: inout MetadataTimes) async {
+    let keys = shared.issuers[issuer]
+    do throws(Fault) {
+      keys.setDiscovery(try await discover(issuer, waiter))
+      times.noteSuccess()
+    } catch {
+      guard times.noteFailure(error.text, nowMs: loop.nowMs) else { return }
+      shared.report("issuer \(keys.rules.settings.name): discovery failed: \(error.text)")
     }
   }
 
@@ -78,46 +117,26 @@ final class KeyKeeper {
 
   private func fetch(_ issuer: Int, _ waiter: Waiter) async throws(Fault) -> Fetched {
     let keys = shared.issuers[issuer]
-    let settings = keys.rules.settings
-    let untilMs = loop.nowMs + settings.timeoutMs
-    var location: HTTPURL?
-    if shared.needsDiscovery[issuer] {
-      do throws(Fault) {
-        let document = try await discover(issuer, waiter, untilMs)
-        keys.setDiscovery(document)
-        location = document.keySet
-      } catch {
-        // Keys that don't come from discovery don't depend on it.
-        guard case .discovery = settings.keys else {
-          shared.report("issuer \(settings.name): discovery failed: \(error.text)")
-          return try await readKeys(issuer, nil, waiter, untilMs)
-        }
-        throw error
-      }
-    }
-    return try await readKeys(issuer, location, waiter, untilMs)
-  }
-
-  private func readKeys(
-    _ issuer: Int, _ discovered: HTTPURL?, _ waiter: Waiter, _ untilMs: Int64
-  ) async throws(Fault) -> Fetched {
     let url: HTTPURL
-    switch shared.issuers[issuer].rules.settings.keys {
+    switch keys.rules.settings.keys {
     case .file(let file):
       let bytes: [UInt8]
       do throws(SystemError) {
         bytes = try await files.read(
-          file.path, bytesMax: Limits.keysBytesMax, waiter: waiter, untilMs: untilMs)
+          file.path, bytesMax: Limits.keysBytesMax, waiter: waiter,
+          untilMs: loop.nowMs + keys.rules.settings.timeoutMs)
       } catch {
         throw Fault(text: "\(file.path): \(error)")
       }
       return (try judge(200, bytes, from: file.path), nil)
     case .url(let configured): url = configured
     case .discovery:
-      guard let discovered else { throw Fault(text: "discovery names no jwks_uri") }
-      url = discovered
+      let document = try await discover(issuer, waiter)
+      keys.setDiscovery(document)
+      guard let named = document.keySet else { throw Fault(text: "discovery names no jwks_uri") }
+      url = named
     }
-    let answer = try await get(url, issuer, Limits.keysBytesMax, waiter, untilMs)
+    let answer = try await get(url, issuer, Limits.keysBytesMax, waiter)
     let set = try judge(answer.status, answer.content, from: "\(url)")
     return (set, CacheControl.freshMs(answer.cacheControl))
   }
@@ -133,7 +152,7 @@ final class KeyKeeper {
   }
 
   private func discover(
-    _ issuer: Int, _ waiter: Waiter, _ untilMs: Int64
+    _ issuer: Int, _ waiter: Waiter
   ) async throws(Fault) -> DiscoveryDocument {
     let settings = shared.issuers[issuer].rules.settings
     let url: HTTPURL
@@ -148,7 +167,7 @@ final class KeyKeeper {
         throw Fault(text: "the issuer is no URL, so it has no discovery document")
       }
     }
-    let answer = try await get(url, issuer, Limits.discoveryBytesMax, waiter, untilMs)
+    let answer = try await get(url, issuer, Limits.discoveryBytesMax, waiter)
     guard answer.status == 200 else { throw Fault(text: "\(url): answered \(answer.status)") }
     do throws(DiscoveryFault) {
       return try DiscoveryDocument(answer.content.span, issuer: settings.issuer)
@@ -158,8 +177,9 @@ final class KeyKeeper {
   }
 
   private func get(
-    _ url: HTTPURL, _ issuer: Int, _ bytesMax: Int, _ waiter: Waiter, _ untilMs: Int64
+    _ url: HTTPURL, _ issuer: Int, _ bytesMax: Int, _ waiter: Waiter
   ) async throws(Fault) -> CallAnswer {
+    let untilMs = loop.nowMs + shared.issuers[issuer].rules.settings.timeoutMs
     let pool = clients.pool(for: url.origin, tls: shared.issuerContexts[issuer], .issuer(issuer))
     let call = Call(
       .get, target: url.target, authority: url.origin.authority,

@@ -98,8 +98,18 @@ package struct ExchangeJudge: Sendable {
   }
 
   private func isTelling(_ text: [UInt8]) -> Bool {
-    let secrets = [settings.client.secret, settings.actorToken].compactMap { $0?.revealed }
-    return ([Array("eyJ".utf8)] + secrets).contains { ByteScan.holds($0, in: text.span) }
+    let typed = [settings.client.secret, settings.actorToken].compactMap { $0?.revealed }
+    // As they were sent: form-encoded, and in `Authorization`.
+    let sent = typed.map { FormEncoding.encode($0) }
+    let told = [Array("eyJ".utf8)] + typed + sent
+    return told.contains { ByteScan.holds($0, in: text.span) } || holdsCredentials(text)
+  }
+
+  /// Whether the text quotes what `client_secret_basic` sends (RFC 6749 §2.3.1).
+  private func holdsCredentials(_ text: [UInt8]) -> Bool {
+    guard case .basic(let secret) = settings.client.method else { return false }
+    let sent = TokenExchange.credentials(id: settings.client.id, secret: secret)
+    return ByteScan.holds(sent, in: text.span)
   }
 
   private func note(_ status: Int) -> UTF8Text { UTF8Text("status \(status)") }

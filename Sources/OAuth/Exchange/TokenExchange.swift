@@ -94,13 +94,17 @@ package struct TokenExchange: Sendable, CustomStringConvertible, CustomReflectab
   package var description: String { "‹redacted›" }
   package var customMirror: Mirror { Mirror(self, children: []) }
 
-  /// RFC 6749 §2.3.1: both are form-encoded before they are joined, so a colon in the id is none.
   private static func basic(id: UTF8Text, secret: Secret) -> Secret {
+    Secret(
+      Array("Basic ".utf8) + credentials(id: id, secret: secret), origin: secret.origin)
+  }
+
+  /// RFC 6749 §2.3.1: both are form-encoded before they are joined, so a colon in the id is none.
+  static func credentials(id: UTF8Text, secret: Secret) -> [UInt8] {
     var credentials = FormEncoding.encode(id.bytes)
     credentials.append(UInt8(ascii: ":"))
     credentials.append(contentsOf: FormEncoding.encode(secret.revealed))
-    return Secret(
-      Array("Basic ".utf8) + Base64.encode(credentials), origin: secret.origin)
+    return Base64.encode(credentials)
   }
 }
 

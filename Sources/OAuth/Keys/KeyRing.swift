@@ -30,11 +30,12 @@ package struct KeyRing: Sendable {
   private var retryPauseMs = Self.retryMinMs
   /// When the last fetch for an unknown `kid` began, and whether it worked; nil before the first.
   private var unknown: (beganAtMs: Int64, worked: Bool)?
-  /// Names that the present keys were had for in vain. The next good fetch may bring them.
+  /// Names that the present keys were had for in vain. The next good fetch may bring them; until
+  /// one may begin for an unknown name they are not asked for again.
   private var missed: Set<UTF8Text> = []
 
-  /// So many names are remembered, of at most so many bytes: a forged one costs neither a fetch
-  /// nor a wait while it is.
+  /// So many names are remembered, of at most so many bytes: a forged one costs no wait while it
+  /// is.
   private static let missedMax = 1_024
   private static let missedBytesMax = 256
 
@@ -93,7 +94,7 @@ package struct KeyRing: Sendable {
       return isFetching || isFetchDue(nowMs: nowMs) ? .fetch : .unavailable
     }
     if isKnown { return .found }
-    if let keyID, missed.contains(keyID) { return .unknown }
+    if let keyID, missed.contains(keyID), !mayFetchForUnknown(nowMs: nowMs) { return .unknown }
     // Keys from a file have no source that could be asked.
     if nextFetchMs == .max { return .unknown }
     if isFetching || mayFetchForUnknown(nowMs: nowMs) { return .fetch }

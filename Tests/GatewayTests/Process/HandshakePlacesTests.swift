@@ -71,6 +71,35 @@ struct HandshakePlacesTests {
     }
   }
 
+  @Test func `who loses a place before it has run leaves none taken and nobody waiting`()
+    async throws
+  {
+    try await Stage.run { stage in
+      // Without any grace a place may be lost in the turn in which it was given.
+      let places = HandshakePlaces(1, graceMs: 0, loop: stage.loop)
+      let entered = Noted<Int>()
+      let all = (0..<3).map { _ in HandshakePlaces.Place(stage.makeWaiter()) }
+      #expect(await places.enter(all[0], untilMs: .max))
+      let second = all[1]
+      stage.loop.spawn {
+        entered.note(await places.enter(second, untilMs: stage.patience) ? 1 : -1)
+        places.leave(second)
+      }
+      while places.waitingCount < 1 { await stage.turn() }
+      // It is given the place, and the next one comes before it runs.
+      let third = all[2]
+      stage.loop.spawn {
+        places.leave(all[0])
+        entered.note(await places.enter(third, untilMs: stage.patience) ? 2 : -2)
+        places.leave(third)
+      }
+      while entered.values.count < 2 { await stage.turn() }
+      #expect(places.takenCount == 0 && places.waitingCount == 0)
+      let next = HandshakePlaces.Place(stage.makeWaiter())
+      #expect(await places.enter(next, untilMs: stage.patience))
+    }
+  }
+
   @Test func `one step is taken in each turn of the loop, in order`() async throws {
     try await Stage.run { stage in
       let places = HandshakePlaces(10, graceMs: 1_000_000, loop: stage.loop)
