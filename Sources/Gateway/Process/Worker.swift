@@ -134,11 +134,14 @@ actor Worker {
     if case .listener(let name) = door { turnOut(name, former) }
   }
 
-  /// Ends a listener's connections, each with the request that is under way.
+  /// Ends a listener's connections, each with the request that is under way; a tunnel would last
+  /// for days, and has as long as at the process's end.
   private func turnOut(_ name: String, _ former: Engine?) {
+    let graceMs = former?.shared.configuration.shutdown.graceMs ?? 0
     for (serial, guest) in guests where guest.listener == name && guest.engine == nil {
       guests[serial]?.engine = former
       guest.connection.drain()
+      guest.connection.endTunnel(byMs: min(tunnelsEndMs, loop.nowMs + graceMs))
     }
   }
 
