@@ -32,7 +32,7 @@ package final class Gateway: Sendable {
   /// - Parameters:
   ///   - report: takes a line for the operator; from any thread.
   package static func start(
-    _ configuration: Configuration, report: @escaping @Sendable (String) -> Void
+    _ configuration: Configuration, report: @escaping Report
   ) throws(StartFailure) -> Gateway {
     let process = ProcessState(report: report)
     let prepared = try Prepared(configuration, process)
@@ -65,7 +65,7 @@ package final class Gateway: Sendable {
     let doors = try Doors(prepared.configuration, workers: workerCount, keeping: [:])
     let shared = prepared.shared(process, log: log, after: nil)
     running = Mutex(Running(shared: shared, doors: doors.all))
-    for line in doors.oddities { process.report(line) }
+    for line in doors.oddities { process.report(.warning(line)) }
 
     var workers: [Worker] = []
     var threads: [WorkerThread.Handle] = []
@@ -198,7 +198,7 @@ package final class Gateway: Sendable {
     }
     for _ in workers { finished.wait(milliseconds: 1_000) }
     let shared = running.withLock { $0.shared }
-    for line in shared.tokens.summary() { process.report(line) }
+    for line in shared.tokens.summary() { process.report(.info(line)) }
     for worker in workers { worker.loop.stop() }
     for thread in threads { thread.join() }
     shared.log?.end(withinMs: Limits.logEndMs)

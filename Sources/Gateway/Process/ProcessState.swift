@@ -9,17 +9,18 @@ final class ProcessState: Sendable {
   let files = FileReader()
   let tickets = TicketKeys()
   let rates = RateTable()
-  let report: @Sendable (String) -> Void
+  let report: Report
   let requests = RequestNumbers()
   let history = TrafficHistory()
   let refusals = LastRefusals()
+  let traces = TraceNumbers()
 
   private let connections = Atomic<Int>(0)
   private let draining = Atomic<Bool>(false)
   private let shortageReportedMs = Atomic<Int64>(Int64.min / 2)
   private let strangersReportedMs = Atomic<Int64>(Int64.min / 2)
 
-  init(report: @escaping @Sendable (String) -> Void) { self.report = report }
+  init(report: @escaping Report) { self.report = report }
 
   /// Whether the process is ending.
   var isDraining: Bool { draining.load(ordering: .relaxed) }
@@ -30,13 +31,16 @@ final class ProcessState: Sendable {
   /// `Limits.shortageReportEveryMs`.
   func reportShortage(_ error: SystemError, nowMs: Int64) {
     guard isTime(shortageReportedMs, nowMs: nowMs) else { return }
-    report("can't accept connections: \(error)")
+    report(
+      .error(
+        "can't accept connections: \(error); raise the limit on open files (LimitNOFILE, "
+          + "ulimit -n) or lower limits.connections"))
   }
 
   /// Tells the operator of a connection that was closed before it was anybody's, as seldom: what
   /// anybody can do by connecting must not fill the disk.
   func reportStrangers(_ text: @autoclosure () -> String, nowMs: Int64) {
-    if isTime(strangersReportedMs, nowMs: nowMs) { report(text()) }
+    if isTime(strangersReportedMs, nowMs: nowMs) { report(.warning(text())) }
   }
 
   private func isTime(_ reportedMs: borrowing Atomic<Int64>, nowMs: Int64) -> Bool {

@@ -63,8 +63,12 @@ enum Forwarder {
         resends < forward.retries && mayRepeat(request)
         && upstream.hasOther(than: server, except: tried)
       upstream.begin(choice)
+      if let trace = request.trace, trace.isSampled { trace.beginCall() }
       let attempt = await attempt(
         request, bearing, route, forward, server, mayDecline: mayResend, deadlineMs)
+      if let trace = request.trace, trace.isSampled {
+        trace.endCall(server, attempt, answered: request.record.upstreamStatus)
+      }
       upstream.end(choice, verdict(on: attempt, of: request), nowMs: loop.nowMs)
       switch attempt {
       case .answered:
