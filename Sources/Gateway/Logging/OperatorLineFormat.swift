@@ -33,10 +33,12 @@ package enum OperatorLineFormat: String, CaseIterable, Sendable {
   /// What the command line says itself: as it is, several lines too.
   func own(_ line: OperatorLine, atMs: Int64) -> [UInt8] {
     let isPrefixed = line.text.hasPrefix(Self.prefix)
-    let text = isPrefixed ? String(line.text.dropFirst(Self.prefix.count)) : line.text
+    var text = isPrefixed ? String(line.text.dropFirst(Self.prefix.count)) : line.text
+    let word = Self.word(line.level)
+    if isPrefixed, text.hasPrefix(word) { text = String(text.dropFirst(word.count)) }
     switch self {
     case .text:
-      return Array((isPrefixed ? Self.prefix + Self.word(line.level) + text : text).utf8) + [0x0A]
+      return Array((isPrefixed ? Self.prefix + word + text : text).utf8) + [0x0A]
     case .json: return object(OperatorLine(line.level, text), atMs: atMs)
     }
   }

@@ -192,7 +192,7 @@ package final class Gateway: Sendable {
           if worker == 0 { try open.complete(workers: count) }
           sockets[door] = try open.copies(for: worker, of: count)
         } catch {
-          process.report("worker \(worker) does not listen at \(open): \(error)")
+          process.report(.error("worker \(worker) does not listen at \(open): \(error)"))
         }
       }
       let mine = sockets
