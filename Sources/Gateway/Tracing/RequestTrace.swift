@@ -68,7 +68,7 @@ final class RequestTrace {
     of attempt: Forwarder.Attempt, answered status: Int
   ) -> (status: Int, error: String?) {
     switch attempt {
-    case .answered: (status, status >= 400 ? "\(status)" : nil)
+    case .answered, .switched: (status, status >= 400 ? "\(status)" : nil)
     case .tokenRefused: (401, "401")
     case .refused(let refusal), .unanswered(let refusal): (0, refusal.reason.word)
     case .unconnected(.timedOut): (0, "timeout")
