@@ -141,7 +141,9 @@ final class Engine {
     if record.authNs > 0 { authentications.add(ns: record.authNs) }
     // A tunnel's is why it ended.
     if let reason = record.reason, record.status != 101 { remember(request, reason) }
-    if let trace = request.trace { tracer?.record(request, trace, endedNs: endedNs) }
+    if let trace = request.trace, trace.isSampled {
+      tracer?.record(request, trace, endedNs: endedNs)
+    }
   }
 
   /// Notes a refusal for those who ask why; of a flood of them not every one.

@@ -4,7 +4,7 @@ extension TracingSettings {
   /// Reads `tracing`.
   static func read(_ object: inout ObjectReader) -> TracingSettings? {
     let endpoint = object.required(
-      "endpoint", .collector, "an OTLP/HTTP collector, such as \"http://127.0.0.1:4318\"")
+      "endpoint", .collector, "an OTLP/HTTP collector's address")
     let sample = object.optional(
       "sample", .fraction(0...1), default: 1,
       "the part of the traces begun here that is recorded; callers decide about theirs")
