@@ -18,6 +18,7 @@ enum CommandLineTool {
     Usage: tollgate COMMAND
 
       run [ROUTES]     serve what the routes file says; --watch: and reload it when it changes
+                       --log-format json: what it says itself as JSON, a line each
       check [ROUTES]   say what is wrong with a routes file, and start nothing
       reload [ADMIN]   have a running gateway read its routes file again, and say what changed
       health [ADMIN]   say whether a running gateway can serve, and what is missing

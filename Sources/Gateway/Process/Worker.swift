@@ -82,7 +82,7 @@ actor Worker {
         plan.shared, worker: self, index: index, workers: plan.workers, loop: loop, after: former)
     } catch {
       // `prepare` has made a digester before: this is a machine without memory.
-      process.report("worker \(index) can't start: \(error)")
+      process.report(.error("worker \(index) can't start: \(error)"))
       return
     }
     self.engine = engine
@@ -108,6 +108,7 @@ actor Worker {
       loop.spawn { await self.keepSharedCache(of: plan.shared) }
       loop.spawn { await self.keepSharedLocks(of: plan.shared) }
     }
+    if engine.tracer != nil { loop.spawn { await self.keepTracing(of: plan.shared) } }
     if index == 0 {
       for issuer in plan.shared.tokens.issuers.indices {
         loop.spawn { await self.keepKeys(issuer, of: plan.shared) }
@@ -163,6 +164,10 @@ actor Worker {
     await engine(of: shared)?.log?.flushRegularly()
   }
 
+  private func keepTracing(of shared: SharedState) async {
+    await engine(of: shared)?.tracer?.run()
+  }
+
   private func keepKeys(_ issuer: Int, of shared: SharedState) async {
     await engine(of: shared)?.keyKeeper.keep(issuer)
   }
@@ -205,7 +210,7 @@ actor Worker {
     do throws(SystemError) {
       socket = try ListeningSocket(adopting: bound, on: loop, isForCallers: isForCallers)
     } catch {
-      process.report("listen \(bound.address): \(error)")
+      process.report(.error("listen \(bound.address): \(error)"))
       return
     }
     let waiter = Waiter(on: loop)
@@ -526,6 +531,9 @@ actor Worker {
     connection.endTunnel(byMs: tunnelsEndMs)
   }
 
-  /// Hands over the log lines that are left.
-  func finish() { engine?.log?.flush() }
+  /// Hands over the log lines and spans that are left.
+  func finish() async {
+    engine?.log?.flush()
+    await engine?.tracer?.finish(withinMs: Limits.traceEndMs)
+  }
 }

@@ -28,8 +28,9 @@ enum RequestWriter {
     let setLines = forward.fields?.lines(for: request) ?? []
     var out = upstream.requestBuffer()
     // The authority may be written twice, all else of the head once.
+    let trace = forward.tellsTrace ? request.trace : nil
     let need =
-      head.byteCount + (head.authorityRange?.count ?? 0) + path.count + bearing.byteCount
+      (trace?.byteCountMax ?? 0) + head.byteCount + (head.authorityRange?.count ?? 0) + path.count + bearing.byteCount
       + server.authority.count + setLines.count + (forward.paths?.added.count ?? 0) + strippedCount
       + forward.hostLiteral.count + request.client.count + ownBytesMax
     if out.room < need { out = upstream.growRequestBuffer(toAtLeast: need) }
@@ -69,6 +70,7 @@ enum RequestWriter {
     if let upgrade = request.upgrade { writeUpgrade(to: upgrade, out) }
     writeMaxForwards(of: head, from: received, to: out)
     writeForwarding(of: request, forward, from: received, to: out)
+    if let trace { trace.write(to: out) }
     if strippedCount > 0 {
       out.append("X-Forwarded-Prefix: ")
       out.append(path.span.extracting(0..<strippedCount))
