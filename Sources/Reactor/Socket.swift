@@ -68,6 +68,19 @@ package final class Socket {
 
   deinit { loop.unregister(self, token) }
 
+  /// Two sockets that are each other's far end, of one process.
+  ///
+  /// - Throws: `socketpair`'s refusal (EMFILE, ENFILE, ENOMEM).
+  package static func pair(on loop: EventLoop) throws(SystemError) -> (Socket, Socket) {
+    var ends: [CInt] = [-1, -1]
+    let type = CInt(SOCK_STREAM.rawValue) | CInt(SOCK_NONBLOCK.rawValue)
+      | CInt(SOCK_CLOEXEC.rawValue)
+    _ = try SystemError.check("socketpair") { unsafe socketpair(AF_UNIX, type, 0, &ends) }
+    let other = FileDescriptor(adopting: ends[1])
+    let one = try Socket(FileDescriptor(adopting: ends[0]), on: loop)
+    return (one, try Socket(other, on: loop))
+  }
+
   /// Notes what epoll reported and wakes the task.
   func mark(_ events: UInt32) {
     if events & clinux_epollin != 0 { canRead = true }

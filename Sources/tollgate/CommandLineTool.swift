@@ -12,6 +12,8 @@ enum CommandLineTool {
     case usage = 2
     /// It could not run: an address in use…
     case couldNotRun = 3
+    /// `explain`: the request would be turned away.
+    case refused = 4
   }
 
   static let usage = """
@@ -19,6 +21,8 @@ enum CommandLineTool {
 
       run [ROUTES]     serve what the routes file says
       check [ROUTES]   say what is wrong with a routes file, and start nothing
+      explain [ROUTES] METHOD URL
+                       say what would happen to a request and why, step by step
       logs [FILE…]     show an access log: aligned, filtered, followed or summed up
       demo [--once]    a whole system on this machine to try it out; --once checks it and ends
       schema           print the JSON Schema of the routes file, for editors
@@ -33,12 +37,19 @@ enum CommandLineTool {
     let rest = Array(arguments.dropFirst())
     let status: ExitStatus
     if rest.contains("--help") || rest.contains("-h") {
-      Output.line(arguments.first == "logs" ? LogsCommand.usage : usage, terminator: "")
+      let text =
+        switch arguments.first {
+        case "logs": LogsCommand.usage
+        case "explain": ExplainCommand.usage
+        default: usage
+        }
+      Output.line(text, terminator: "")
       return ExitStatus.well.rawValue
     }
     switch arguments.first {
     case "run": status = RunCommand.run(rest)
     case "check": status = CheckCommand.run(rest)
+    case "explain": status = ExplainCommand.run(rest)
     case "logs": status = LogsCommand.run(rest)
     case "demo": status = DemoCommand.run(rest)
     case "schema":
