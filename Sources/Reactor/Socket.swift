@@ -73,8 +73,8 @@ package final class Socket {
   /// - Throws: `socketpair`'s refusal (EMFILE, ENFILE, ENOMEM).
   package static func pair(on loop: EventLoop) throws(SystemError) -> (Socket, Socket) {
     var ends: [CInt] = [-1, -1]
-    let type = CInt(SOCK_STREAM.rawValue) | CInt(SOCK_NONBLOCK.rawValue)
-      | CInt(SOCK_CLOEXEC.rawValue)
+    let kinds = [SOCK_STREAM, SOCK_NONBLOCK, SOCK_CLOEXEC]
+    let type = kinds.reduce(CInt(0)) { $0 | CInt($1.rawValue) }
     _ = try SystemError.check("socketpair") { unsafe socketpair(AF_UNIX, type, 0, &ends) }
     let other = FileDescriptor(adopting: ends[1])
     let one = try Socket(FileDescriptor(adopting: ends[0]), on: loop)

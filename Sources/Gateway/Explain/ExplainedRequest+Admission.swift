@@ -64,8 +64,7 @@ extension ExplainedRequest {
           mark: rule.holds(for: caller.verified.claims) ? .well : .wrong))
     }
     guard !facts.isEmpty else { return }
-    add(
-      "rules", refusal == nil ? .well : .wrong, refusal?.detail ?? "scopes and claims are as wanted",
-      facts)
+    let summary = refusal?.detail ?? "scopes and claims are as wanted"
+    add("rules", refusal == nil ? .well : .wrong, summary, facts)
   }
 }

@@ -31,8 +31,8 @@ extension ExplainedRequest {
   }
 
   private func tellOfExchange(_ index: Int, _ caller: Caller?) async -> OnwardToken {
-    let target = engine.exchanges.shared(target: index)
-    let exchange = target.exchange
+    let asked = engine.exchanges.shared(target: index)
+    let exchange = asked.exchange
     if call.isLive, exchange.endpoint == nil,
       case .issuer(let issuer, _) = exchange.settings.tokenService
     {
@@ -46,16 +46,13 @@ extension ExplainedRequest {
       facts.append(
         Explanation.Fact("POST", "the token endpoint that the issuer's metadata names (not asked)"))
     }
-    facts += requestFacts(target, at: endpoint, caller)
+    facts += requestFacts(asked, at: endpoint, caller)
     let audience = Self.audience(of: facts)
-    let what = caller == nil ? "a token of the gateway's own" : "a token exchanged"
-    add(
-      "exchange", .well, "\(what)\(audience.map { " for \($0)" } ?? ""), by \(exchange.settings.name)",
-      facts)
+    let target = audience.map { " for \($0)" } ?? ""
+    let what = (caller == nil ? "a token of the gateway's own" : "a token exchanged") + target
+    add("exchange", .well, "\(what), by \(exchange.settings.name)", facts)
     caveats.append("The token service was not asked; it has the last word.")
-    return OnwardToken(
-      goesOn: "with \(what)\(audience.map { " for \($0)" } ?? "")",
-      name: "‹the token\(audience.map { " for \($0)" } ?? "")›")
+    return OnwardToken(goesOn: "with \(what)", name: "‹the token\(target)›")
   }
 
   private static func audience(of facts: [Explanation.Fact]) -> String? {

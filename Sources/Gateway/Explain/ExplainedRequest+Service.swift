@@ -31,15 +31,18 @@ extension ExplainedRequest {
       let isShown = shownNames.contains(name.lowercased())
       facts.append(Explanation.Fact("+ \(name)", isShown ? value : "‹not shown›"))
     }
-    for line in received where !written.contains(line) {
+    let goOn = Set(written.dropFirst().map { Self.parts(of: $0).name.lowercased() })
+    for line in received {
       let name = Self.parts(of: line).name
-      facts.append(Explanation.Fact("- \(name)", "does not go on as it came"))
+      if goOn.contains(name.lowercased()) { continue }
+      facts.append(Explanation.Fact("- \(name)", "removed"))
     }
     if !forward.upgrades.isEmpty, let upgrade = request.upgrade {
       facts.append(Explanation.Fact("upgrade", PlainText.of(upgrade)))
     }
     let timeout = forward.timeoutMs.map { Numbers.span(ms: $0) } ?? "none"
-    facts.append(Explanation.Fact("timeout", "\(timeout), \(forward.retries) retries"))
+    facts.append(Explanation.Fact("timeout", timeout))
+    facts.append(Explanation.Fact("retries", "\(forward.retries)"))
     add("forward", .well, "to \(settings.name)", facts)
     caveats.append("No server was asked how it is.")
   }

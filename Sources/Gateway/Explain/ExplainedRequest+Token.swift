@@ -96,6 +96,9 @@ extension ExplainedRequest {
       throw error
     }
     tellOfTokenItself(request, check, settings, judged)
+    if case .assumed = judged.signature {
+      caveats.append("The signature was taken to hold; --live checks it with the issuer's keys.")
+    }
     let identity: VerifiedIdentity
     do throws(Refusal) {
       identity = try await engine.authenticator.identity(of: request, at: route)
@@ -104,12 +107,9 @@ extension ExplainedRequest {
       tellOfWhomItWouldBe(judged)
       throw error
     }
-    if case .assumed = judged.signature {
-      caveats.append("The signature was taken to hold; --live checks it with the issuer's keys.")
-      add("checks", .well, "the token holds, its signature unchecked", checks(check, settings, judged, nil))
-    } else {
-      add("checks", .well, "the token is verified", checks(check, settings, judged, nil))
-    }
+    var summary = "the token is verified"
+    if case .assumed = judged.signature { summary = "all that is checked holds" }
+    add("checks", .well, summary, checks(check, settings, judged, nil))
     return identity
   }
 
@@ -236,8 +236,8 @@ extension ExplainedRequest {
     let isExpired = refusal?.reason == .tokenExpired
     let skew =
       check.isExchanging
-      ? "no skew after exp, as a token is exchanged here"
-      : "clockSkew \(Numbers.span(ms: settings.clockSkewMs))"
+      ? "an end after now, to the second, as a token is exchanged here"
+      : "an end after now, give or take \(Numbers.span(ms: settings.clockSkewMs)) (clockSkew)"
     let isWrong = found.times != nil || isExpired
     let got: String
     switch found.times {

@@ -29,9 +29,11 @@ extension Refusal.Reason {
       "Ask the issuer for a token for this gateway, or add the token's audience to "
         + "issuers.NAME.audiences."
     case .typeRefused:
-      "Send the access token and not the ID or refresh token; issuers.NAME.types takes other types."
-    case .claimsInvalid: "Have the issuer put exp and the other claims into tokens, as RFC 7519 has it."
-    case .bindingUnverified: "Show the certificate that the token is bound to, or get a plain token."
+      "Send the access token and not the ID or refresh token; issuers.NAME.types takes others."
+    case .claimsInvalid:
+      "Have the issuer put exp and the other claims into tokens, as RFC 7519 has it."
+    case .bindingUnverified:
+      "Show the certificate that the token is bound to, or get a plain token."
     case .systemIdentity:
       "Use a person's token; or have the route's admit.system say exchange or client-credentials."
     case .identityUnknown:
@@ -40,7 +42,8 @@ extension Refusal.Reason {
     case .originRefused:
       "Call from a page of the same origin, or add the page's origin to the route's cors.origins."
     case .scopeMissing: "Ask the issuer for a token with the scopes that the route wants."
-    case .claimRefused: "Use a token whose claims are as the route's authenticate.claims wants them."
+    case .claimRefused:
+      "Use a token whose claims are as the route's authenticate.claims wants them."
     case .rateLimited: "Wait as long as Retry-After says, or raise the route's rateLimit."
     case .subjectRefused: "Sign in anew: the token service no longer accepts the caller's token."
     case .exchangeDenied:
@@ -53,7 +56,8 @@ extension Refusal.Reason {
     case .exchangeTimeout: "Look why the token service is slow, or raise exchanges.NAME.timeout."
     case .keysUnavailable:
       "Look why the issuer's keys can't be had: its URL, its certificate, the way to it (/readyz)."
-    case .upstreamUnavailable: "Look after the service: no server of the upstream takes connections."
+    case .upstreamUnavailable:
+      "Look after the service: no server of the upstream takes connections."
     case .upstreamFailed: "Look after the service: it broke off, or what it said was no HTTP."
     case .upstreamTimeout: "Look why the service is slow, or raise the route's forward.timeout."
     case .requestLineTooLong: "Shorten the URL, or raise limits.requestLine."
