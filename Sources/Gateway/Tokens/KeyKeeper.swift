@@ -74,6 +74,37 @@ final class KeyKeeper {
     }
   }
 
+  /// Has an issuer's keys fetched once.
+  ///
+  /// - Returns: what was the matter; nil where the keys were had.
+  func fetchOnce(_ issuer: Int) async -> String? {
+    let keys = shared.issuers[issuer]
+    let waiter = Waiter(on: loop)
+    // As a request that lacks a key: the second time says that it was asked for in vain.
+    _ = keys.answer(isKnown: false, waiter: waiter.remote)
+    _ = keys.takeFetch()
+    do throws(Fault) {
+      let (set, freshMs) = try await fetch(issuer, waiter)
+      _ = keys.endFetch(with: set, freshMs: freshMs)
+    } catch {
+      keys.endFetchFailed(error.text)
+      return error.text
+    }
+    return nil
+  }
+
+  /// Has an issuer's metadata fetched once.
+  ///
+  /// - Returns: what was the matter.
+  func discoverOnce(_ issuer: Int) async -> String? {
+    do throws(Fault) {
+      shared.issuers[issuer].setDiscovery(try await discover(issuer, Waiter(on: loop)))
+      return nil
+    } catch {
+      return error.text
+    }
+  }
+
   /// When metadata are asked for that the keys do not come from: at first, with each fetch of the
   /// keys, and in between while they can't be had, however long the keys stay fresh.
   private struct MetadataTimes {
