@@ -145,9 +145,8 @@ package final class LogWriter: Sendable {
   /// Whether it could be told that so many lines are not there.
   private func tell(of droppedLines: Int, _ file: LogFile) -> Bool {
     guard let line = droppedLine(droppedLines) else {
-      report(
-        .warning(
-          "access log \(name): \(droppedLines) lines were dropped; whatever takes them is too slow"))
+      let why = "whatever takes them is too slow"
+      report(.warning("access log \(name): \(droppedLines) lines were dropped; \(why)"))
       return true
     }
     return (try? Files.write(Array("\(line)\n".utf8), to: file.raw)) != nil

@@ -72,7 +72,8 @@ extension Configuration {
       limits: limits, shutdown: shutdown, issuers: issuers, exchanges: exchanges,
       upstreams: upstreams + urlUpstreams.upstreams, routes: routes,
       accessLog: accessLog.settings, admin: admin.settings,
-      tracing: tracing, sharedCache: sharedCache, digestInput: CanonicalJSON.bytes(of: setting.node, hiding: hidden))
+      tracing: tracing, sharedCache: sharedCache,
+      digestInput: CanonicalJSON.bytes(of: setting.node, hiding: hidden))
   }
 
   private static func listenerNames(_ setting: Setting?) -> [UTF8Text?] {

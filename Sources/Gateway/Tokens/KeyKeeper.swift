@@ -137,8 +137,8 @@ final class KeyKeeper {
       times.noteSuccess()
     } catch {
       guard times.noteFailure(error.text, nowMs: loop.nowMs) else { return }
-      shared.report(
-        .warning("issuer \(keys.rules.settings.name): discovery failed: \(error.text); trying again"))
+      let name = keys.rules.settings.name
+      shared.report(.warning("issuer \(name): discovery failed: \(error.text); trying again"))
     }
   }
 
