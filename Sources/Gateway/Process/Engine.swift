@@ -130,7 +130,8 @@ final class Engine {
     (record.route?.tally ?? unrouted).count(
       kind, ns: endedNs - record.startedNs, upstreamNs: record.firstByteNs)
     if record.authNs > 0 { authentications.add(ns: record.authNs) }
-    if let reason = record.reason { remember(request, reason) }
+    // A tunnel's is why it ended.
+    if let reason = record.reason, record.status != 101 { remember(request, reason) }
   }
 
   /// Notes a refusal for those who ask why; of a flood of them not every one.

@@ -305,11 +305,10 @@ actor Worker {
       stream, waiter: waiter, buffers: engine.buffers, limits: engine.connectionLimits)
     var guest = Guest(connection: connection, listener: name, source: source)
     if isDraining { drain(connection) }
+    let isAdmitted = self.engine?.listeners[name]?.admitsAlike(listener) ?? true
     if isLeaving {
       connection.closesAfterAnswer = true
-    } else if entrances[.listener(name)] == nil
-      || self.engine?.listeners[name]?.admitsAlike(listener) == false
-    {
+    } else if entrances[.listener(name)] == nil || !isAdmitted {
       // The listener was taken away during the handshake, or asks for something else now.
       guest.engine = engine
       connection.drain()
