@@ -22,6 +22,7 @@ enum CommandLineTool {
       reload [ADMIN]   have a running gateway read its routes file again, and say what changed
       health [ADMIN]   say whether a running gateway can serve, and what is missing
       logs [FILE…]     show an access log: aligned, filtered, followed or summed up
+      top [ADMIN]      show a running gateway live: rates, latencies, refusals, servers
       demo [--once]    a whole system on this machine to try it out; --once checks it and ends
       schema           print the JSON Schema of the routes file, for editors
       version          print the version
@@ -37,7 +38,8 @@ enum CommandLineTool {
     let rest = Array(arguments.dropFirst())
     let status: ExitStatus
     if rest.contains("--help") || rest.contains("-h") {
-      Output.line(arguments.first == "logs" ? LogsCommand.usage : usage, terminator: "")
+      let ofCommand = ["logs": LogsCommand.usage, "top": TopCommand.usage]
+      Output.line(arguments.first.flatMap { ofCommand[$0] } ?? usage, terminator: "")
       return ExitStatus.well.rawValue
     }
     switch arguments.first {
@@ -46,6 +48,7 @@ enum CommandLineTool {
     case "reload": status = ReloadCommand.run(rest)
     case "health": status = HealthCommand.run(rest)
     case "logs": status = LogsCommand.run(rest)
+    case "top": status = TopCommand.run(rest)
     case "demo": status = DemoCommand.run(rest)
     case "schema":
       do throws(SystemError) {

@@ -62,9 +62,11 @@ struct Admin {
 
   /// A page for people, or the document that it shows for whoever wants JSON.
   private func status(_ request: SmallRequest) -> SmallAnswer {
-    let wantsJSON = request.values(of: "accept").contains { value in
-      ByteScan.holds(Array("application/json".utf8), in: value.span)
-    }
+    let wantsJSON =
+      request.query.elementsEqual("json".utf8)
+      || request.values(of: "accept").contains { value in
+        ByteScan.holds(Array("application/json".utf8), in: value.span)
+      }
     let unkept = text("Cache-Control: no-store\r\nVary: Accept\r\n")
     if wantsJSON {
       return SmallAnswer(
