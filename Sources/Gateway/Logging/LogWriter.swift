@@ -147,7 +147,8 @@ package final class LogWriter: Sendable {
     guard let line = droppedLine(droppedLines) else {
       report(
         .warning(
-          "access log \(name): \(droppedLines) lines were dropped; whatever takes them is too slow"))
+          "access log \(name): \(droppedLines) lines were dropped; whatever takes them is too slow"
+        ))
       return true
     }
     return (try? Files.write(Array("\(line)\n".utf8), to: file.raw)) != nil

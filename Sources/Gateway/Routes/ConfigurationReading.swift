@@ -71,8 +71,8 @@ extension Configuration {
       workers: workers, listeners: listeners, trustedProxies: AddressRanges(trustedProxies),
       limits: limits, shutdown: shutdown, issuers: issuers, exchanges: exchanges,
       upstreams: upstreams + urlUpstreams.upstreams, routes: routes,
-      accessLog: accessLog.settings, admin: admin.settings,
-      tracing: tracing, sharedCache: sharedCache, digestInput: CanonicalJSON.bytes(of: setting.node, hiding: hidden))
+      accessLog: accessLog.settings, admin: admin.settings, tracing: tracing,
+      sharedCache: sharedCache, digestInput: CanonicalJSON.bytes(of: setting.node, hiding: hidden))
   }
 
   private static func listenerNames(_ setting: Setting?) -> [UTF8Text?] {

@@ -27,12 +27,13 @@ enum RequestWriter {
     let strippedCount = forward.paths?.strippedCount(of: path) ?? 0
     let setLines = forward.fields?.lines(for: request) ?? []
     var out = upstream.requestBuffer()
-    // The authority may be written twice, all else of the head once.
     let trace = forward.tellsTrace ? request.trace : nil
+    // The authority may be written twice, all else of the head once.
     let need =
-      (trace?.byteCountMax ?? 0) + head.byteCount + (head.authorityRange?.count ?? 0) + path.count + bearing.byteCount
+      head.byteCount + (head.authorityRange?.count ?? 0) + path.count + bearing.byteCount
       + server.authority.count + setLines.count + (forward.paths?.added.count ?? 0) + strippedCount
       + forward.hostLiteral.count + request.client.count + ownBytesMax
+      + (trace?.byteCountMax ?? 0)
     if out.room < need { out = upstream.growRequestBuffer(toAtLeast: need) }
 
     out.append(received.slice(head.methodRange))

@@ -107,7 +107,8 @@ final class KeyKeeper {
     } catch {
       guard times.noteFailure(error.text, nowMs: loop.nowMs) else { return }
       shared.report(
-        .warning("issuer \(keys.rules.settings.name): discovery failed: \(error.text); trying again"))
+        .warning(
+          "issuer \(keys.rules.settings.name): discovery failed: \(error.text); trying again"))
     }
   }
 

@@ -135,7 +135,6 @@ struct TraceStateTests {
     let more = short + (20..<30).map { "k\($0)=\(String(repeating: "y", count: 18))" }
     let cut = kept(more.joined(separator: ","))
     #expect(cut.utf8.count <= TraceState.bytesMax)
-    #expect(cut.hasPrefix(short.joined(separator: ",")) || short.joined(separator: ",").hasPrefix(cut))
     #expect(more.joined(separator: ",").hasPrefix(cut + ","))
   }
 }
