@@ -19,6 +19,11 @@ FIELD = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
 INTERNAL, SERVER, CLIENT = 1, 2, 3
 
 
+@pytest.fixture(scope="module", autouse=True)
+def public(world):
+    world.upstream.promise.kinds |= {"/public": "none", "/own": "none"}
+
+
 @pytest.fixture(scope="module")
 def collector():
     collector = Collector()
@@ -37,8 +42,6 @@ def gateway(world, collector):
         ),
         tracing={"endpoint": collector.url, "service": "edge"},
     )  # fmt: skip
-    world.upstream.promise.kinds["/public"] = "none"
-    world.upstream.promise.kinds["/own"] = "none"
     with world.gateway(routes) as gateway:
         yield gateway
 
@@ -77,13 +80,15 @@ def test_without_tracing_the_fields_pass_as_they_came(world, plain):
 
 
 def test_a_callers_trace_goes_on_with_the_gateway_as_the_parent(world, gateway, collector):
-    fields = [("traceparent", PARENT), ("tracestate", "a=1 , b=2"), ("tracestate", "c=3")]
+    number = "b" * 32
+    given = f"00-{number}-00f067aa0ba902b7-01"
+    fields = [("traceparent", given), ("tracestate", "a=1 , b=2"), ("tracestate", "c=3")]
     (parent,), state = served(world, gateway, "/public/goes-on", *fields)
     trace_id, span, flags = FIELD.fullmatch(parent).groups()
-    assert (trace_id, flags, state) == (TRACE, "01", ["a=1,b=2,c=3"])
+    assert (trace_id, flags, state) == (number, "01", ["a=1,b=2,c=3"])
     assert span != "00f067aa0ba902b7"
-    assert gateway.logged(path="/public/goes-on")["trace"] == TRACE
-    spans = collector.trace(TRACE, 2)
+    assert gateway.logged(path="/public/goes-on")["trace"] == number
+    spans = collector.trace(number, 2)
     assert spans["GET public"].parent == "00f067aa0ba902b7"
     assert spans["GET"].parent == spans["GET public"].id
     assert spans["GET"].id == span
