@@ -1,8 +1,8 @@
 /// Which lines for the operator are said again and which are only counted, so that trouble that
 /// comes again and again does not hide all other.
 ///
-/// The first few of the same line are said; what more comes within a minute of the first is counted,
-/// and the count is said when the minute is over. Owns no clock.
+/// The first few of the same line are said; what more comes within a minute of the first is
+/// counted, and the count is said when the minute is over. Owns no clock.
 struct Repetitions {
   static let windowMs: Int64 = 60_000
   /// So many of the same line are said in a window.
