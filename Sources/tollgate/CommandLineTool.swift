@@ -20,6 +20,7 @@ enum CommandLineTool {
     Usage: tollgate COMMAND
 
       run [ROUTES]     serve what the routes file says; --watch: and reload it when it changes
+                       --log-format json: what it says itself as JSON, a line each
       check [ROUTES]   say what is wrong with a routes file, and start nothing
       explain [ROUTES] METHOD URL
                        say what would happen to a request and why, step by step

@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import json
 import os
 import signal
 import socket
@@ -481,6 +482,24 @@ def test_it_goes_on_for_as_long_as_the_process_may_take(world, person):
         assert "aborted" not in record and "reason" not in record
     finally:
         gateway.end()
+
+
+def test_it_goes_with_its_listener(world, person):
+    done = switch(world, "/raw/listener", answer_back)
+    route = world.route("/raw/*", forward={"upgrade": "websocket"})
+    listeners = [world.clear_listener, world.tls_listener]
+    routes = world.routes(route, listeners=listeners, shutdown={"grace": "2s"})
+    with world.gateway(routes) as gateway:
+        with Connection(gateway.ports["tls"], world.tls) as connection:
+            ask_for_upgrade(world, connection, "/raw/listener", person)
+            assert connection.answer().status == 101
+            fewer = gateway.routes | {"listeners": gateway.routes["listeners"][:1]}
+            gateway.file.write_text(json.dumps(fewer))
+            gateway.signal(signal.SIGHUP)
+            until(lambda: "reloaded" in gateway.said(), "the reload")
+            connection.send(b"still here")
+            assert connection.exactly(10) == b"still here"
+            assert connection.ended() and done.wait(20)
 
 
 def test_a_tunnel_is_a_connection_like_any_other(world, person):

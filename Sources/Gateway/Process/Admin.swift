@@ -84,6 +84,7 @@ struct Admin {
     shared.tokens.write(to: &text)
     shared.writeUpstreams(to: &text)
     shared.process.write(to: &text)
+    if shared.configuration.tracing != nil { shared.process.traces.write(to: &text) }
     if let log = shared.log?.writer {
       text.begin(
         "tollgate_access_log_dropped_lines_total", .counter,

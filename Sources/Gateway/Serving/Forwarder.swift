@@ -65,6 +65,7 @@ enum Forwarder {
         resends < forward.retries && mayRepeat(request)
         && upstream.hasOther(than: server, except: tried)
       upstream.begin(choice)
+      if let trace = request.trace, trace.isSampled { trace.beginCall() }
       var attempt = await attempt(
         request, bearing, route, forward, server, mayDecline: mayResend, deadlineMs)
       if case .switched(let connection) = attempt {
@@ -75,6 +76,9 @@ enum Forwarder {
         upstream.endTunnel(choice)
       } else {
         upstream.end(choice, verdict(on: attempt, of: request), nowMs: loop.nowMs)
+      }
+      if let trace = request.trace, trace.isSampled {
+        trace.endCall(server, attempt, answered: request.record.upstreamStatus)
       }
       switch attempt {
       case .answered, .switched:

@@ -99,6 +99,7 @@ extension Engine {
     request.host += head.authority.host
     request.port = head.authority.port
     identify(request)
+    if let tracer { request.trace = tracer.begin(request) }
     beginContent(request)
     let received = connection.received
     do throws(PathFault) {

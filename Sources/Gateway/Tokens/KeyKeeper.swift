@@ -63,7 +63,11 @@ final class KeyKeeper {
       } catch {
         keys.endFetchFailed(error.text)
         if error.text != lastReport {
-          shared.report("issuer \(name): keys can't be had: \(error.text); trying again")
+          shared.report(
+            .warning(
+              "issuer \(name): keys can't be had: \(error.text); trying again"
+                + (keys.keys == nil
+                  ? ", and until then its tokens get 503" : "; those had before are used on")))
         }
         lastReport = error.text
       }
@@ -133,7 +137,8 @@ final class KeyKeeper {
       times.noteSuccess()
     } catch {
       guard times.noteFailure(error.text, nowMs: loop.nowMs) else { return }
-      shared.report("issuer \(keys.rules.settings.name): discovery failed: \(error.text)")
+      let name = keys.rules.settings.name
+      shared.report(.warning("issuer \(name): discovery failed: \(error.text); trying again"))
     }
   }
 
@@ -230,6 +235,8 @@ final class HTTPClients {
   enum User: Hashable {
     case issuer(Int)
     case exchange(serial: UInt64)
+    /// The collector of spans.
+    case tracing
   }
 
   private struct Key: Hashable {

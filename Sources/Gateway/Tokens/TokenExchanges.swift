@@ -80,6 +80,7 @@ final class TokenExchanges {
     case nil: break
     }
     let beganNs = Clock.monotonicNs()
+    if request.record.exchangeBeganNs == 0 { request.record.exchangeBeganNs = beganNs }
     defer { request.record.exchangeNs += Clock.monotonicNs() - beganNs }
     let (flight, isNew) = begin(key, for: holder, index, request)
     let how: AccessRecord.Exchange = isNew ? .miss : .joined
