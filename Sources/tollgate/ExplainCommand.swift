@@ -123,12 +123,14 @@ struct ExplainCommand {
 
   private func run() throws(Wrong) -> CommandLineTool.ExitStatus {
     let named = positional.count == (id == nil ? 3 : 1) ? [positional[0]] : []
-    guard let path = RoutesArgument.parse(named, command: "explain") else { return .usage }
-    // What is wrong with the arguments is told before the files are read.
+    // What is wrong with the arguments is told before files are looked for.
     let call = id == nil ? try call(token: nil) : nil
+    guard let path = RoutesArgument.parse(named, command: "explain") else { return .usage }
     let loaded = RoutesArgument.load(path)
-    for problem in loaded.problems { Output.error("\(problem)") }
-    guard let configuration = loaded.configuration else { return .badInput }
+    guard let configuration = loaded.configuration else {
+      for finding in loaded.warnings + loaded.problems { Output.error("\(finding)") }
+      return .badInput
+    }
     if let listener, !configuration.listeners.contains(where: { $0.name == listener }) {
       let names = configuration.listeners.map(\.name).joined(separator: ", ")
       throw Wrong(text: "no listener is named \"\(listener)\"; there is \(names)")
