@@ -18,7 +18,8 @@ enum CommandLineTool {
     Usage: tollgate COMMAND
 
       run [ROUTES]     serve what the routes file says
-      check [ROUTES]   say what is wrong with a routes file, and start nothing
+      check [ROUTES]   say what is wrong with a routes file, and start nothing; --live asks
+                       everybody whom it names
       logs [FILE…]     show an access log: aligned, filtered, followed or summed up
       demo [--once]    a whole system on this machine to try it out; --once checks it and ends
       schema           print the JSON Schema of the routes file, for editors
