@@ -58,7 +58,7 @@ let package = Package(
     module("Gateway", on: ["Wire", "Crypto", "JOSE", "Reactor", "HTTP", "OAuth"]),
     module("Demo", on: ["Wire", "Crypto", "JOSE", "Reactor", "HTTP", "Gateway"]),
     .executableTarget(
-      name: "tollgate", dependencies: ["Wire", "Crypto", "Reactor", "Gateway", "Demo"],
+      name: "tollgate", dependencies: ["Wire", "Crypto", "Reactor", "HTTP", "Gateway", "Demo"],
       swiftSettings: swift + strict,
       // The standard library's own code without a detour through the dynamic linker's tables.
       linkerSettings: [.unsafeFlags(["-static-stdlib"], .when(configuration: .release))]),

@@ -4,7 +4,11 @@
 #include <sched.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stddef.h>
+#include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/un.h>
 
 #include "CLinux.h"
 
@@ -19,6 +23,21 @@ int clinux_affinity_count(void) {
 }
 
 void clinux_name_thread(const char *name) { pthread_setname_np(pthread_self(), name); }
+
+int clinux_send_datagram(const void *path, size_t path_count, const void *bytes, size_t count) {
+  struct sockaddr_un address = {.sun_family = AF_UNIX};
+  if (path_count == 0 || path_count > sizeof address.sun_path) return -1;
+  memcpy(address.sun_path, path, path_count);
+  int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) return -1;
+  struct timeval second = {.tv_sec = 1};
+  setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &second, sizeof second);
+  socklen_t length = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + path_count);
+  ssize_t sent =
+      sendto(fd, bytes, count, MSG_NOSIGNAL, (const struct sockaddr *)&address, length);
+  close(fd);
+  return sent < 0 ? -1 : 0;
+}
 
 int clinux_spawn_reading(const char *program, const char *first, const char *second,
                          const char *third, int *pid) {

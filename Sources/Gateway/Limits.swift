@@ -69,6 +69,12 @@ package enum Limits {
   static let logEndMs: Int64 = 2_000
   /// A reload waits for each worker to take it up, for so long at most: they do at their next turn.
   static let adoptMs: Int64 = 10_000
+  /// Whoever asks the admin address for a reload is told its outcome, or after so long that there
+  /// is none yet: certificates of thousands of listeners take some seconds.
+  static let reloadMs: Int64 = 60_000
+  /// A process whose doors another has taken over ends connections after their next answer, and
+  /// those that still idle after so long: a caller may be sending on any of them just now.
+  package static let leaveSoftlyMs: Int64 = 5_000
   /// Connections over `limits.connections` that are being told so at once, by each worker; more are
   /// closed without a word. Who is told has so long in all, and so long without a byte, to take it.
   static let shedsMax = 256

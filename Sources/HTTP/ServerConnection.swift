@@ -77,6 +77,8 @@ package final class ServerConnection {
   /// When the present idle time ends, on the loop's clock.
   private var idleUntilMs: Int64?
   private var hasServed = false
+  /// Until when a connection that drains waits for its first request.
+  private var firstUntilMs = Int64.min
   private let headBytesMax: Int
 
   package init(
@@ -126,15 +128,16 @@ package final class ServerConnection {
         continue
       case .wouldBlock:
         if received.isEmpty {
-          if isDraining { return .finished }
+          if isDraining, waiter.loop.nowMs >= firstUntilMs { return .finished }
           releaseReceived()
         } else if headUntilMs == nil {
           headUntilMs = waiter.loop.nowMs + limits.headerTimeoutMs
         }
-        let untilMs = headUntilMs ?? min(idleUntilMs, parkAtMs)
+        let untilMs = headUntilMs ?? min(idleUntilMs, isDraining ? firstUntilMs : parkAtMs)
         let isSignalled = await waiter.wait(untilMs: untilMs)
         if isSignalled { continue }
         if headUntilMs != nil { return .tooSlow }
+        if isDraining { return .finished }
         return untilMs < idleUntilMs ? .parked : .finished
       case .ended, .failed:
         return .finished
@@ -149,9 +152,11 @@ package final class ServerConnection {
     waiter.park(untilMs: idleUntilMs ?? .max, wake: wake)
   }
 
-  /// Ends the wait of an idle connection and takes no request after the present one.
+  /// Ends the wait of an idle connection and takes no request after the present one. Who has just
+  /// come is about to send its first, and is given a moment for it.
   package func drain() {
     isDraining = true
+    firstUntilMs = hasServed ? .min : waiter.loop.nowMs + Self.firstRequestMs
     closesAfterAnswer = true
     if isIdle { waiter.signal() }
   }
@@ -408,6 +413,8 @@ package final class ServerConnection {
 
   /// Callers in a hurry send their next request sooner; what idles longer gives its task back.
   private static let parkAfterMs: Int64 = 200
+  /// A connection was accepted, and is to be drained: its request is a round trip away.
+  private static let firstRequestMs: Int64 = 500
   private static let tunnelLingerMs: Int64 = 500
   /// Content is read in pieces of this size at least.
   private static let contentRoomMin = 4 << 10

@@ -163,8 +163,11 @@ package final class UpstreamPool {
 
   /// Whether a connection's address is still one of the server's.
   private func isCurrent(_ connection: UpstreamConnection) -> Bool {
-    guard let addresses, connection.addressesSeen != addresses.generation else { return true }
-    connection.addressesSeen = addresses.generation
-    return connection.address.map(addresses.holds) ?? true
+    guard let generation = addresses?.generation, connection.addressesSeen != generation else {
+      return true
+    }
+    connection.addressesSeen = generation
+    guard let address = connection.address else { return true }
+    return addresses?.holds(address) ?? true
   }
 }

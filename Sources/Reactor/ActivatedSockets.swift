@@ -110,7 +110,8 @@ package struct ActivatedSockets: Sendable {
     return try ListeningSocket.listening(raw, at: address, isShared: true)
   }
 
-  private static func unixPath(of raw: CInt) -> String? {
+  /// The path that a unix socket is bound to; nil of others.
+  static func unixPath(of raw: CInt) -> String? {
     var path = [CChar](repeating: 0, count: SocketFile.pathBytesMax + 1)
     guard unsafe clinux_unix_name(raw, &path, path.count) == 0 else { return nil }
     let bytes = path.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }

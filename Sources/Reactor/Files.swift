@@ -59,6 +59,12 @@ package enum Files {
     ])
   }
 
+  /// Whether there is a regular file, one that a read does not wait for.
+  package static func isRegular(_ path: String) -> Bool {
+    var status = stat()
+    return unsafe stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFREG
+  }
+
   /// Opens a file to append to, making it where there is none (mode 0640).
   package static func openAppending(_ path: String) throws(SystemError) -> FileDescriptor {
     FileDescriptor(

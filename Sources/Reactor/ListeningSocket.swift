@@ -80,6 +80,24 @@ package final class ListeningSocket {
     return try listening(raw, at: found, isShared: false)
   }
 
+  /// Takes over a socket that this process inherited.
+  ///
+  /// - Throws: `EBADF` or `ENOTSOCK` where there is none of that number that listens.
+  package static func inherited(_ raw: CInt, isShared: Bool) throws(SystemError) -> Bound {
+    guard raw > 2, clinux_close_on_exec(raw) == 0 else {
+      throw SystemError(call: "descriptor \(raw)", code: EBADF)
+    }
+    if clinux_socket_option(raw, SO_ACCEPTCONN) == 1 {
+      if let address = boundAddress(of: raw) {
+        return Bound(raw: raw, address: .network(address), isShared: isShared)
+      }
+      if let path = ActivatedSockets.unixPath(of: raw) {
+        return Bound(raw: raw, address: .unix(path), isShared: isShared)
+      }
+    }
+    throw SystemError(call: "descriptor \(raw)", code: ENOTSOCK)
+  }
+
   /// Finds out whether `address` is free and may be bound, by binding it without sharing: with
   /// SO_REUSEPORT a second process of the same user would quietly get half of the connections.
   ///

@@ -51,7 +51,8 @@ package final class Socket {
 
   private let loop: EventLoop
   private let descriptor: FileDescriptor
-  private var token: UInt64 = 0
+  // Nobody's: where the loop refuses the socket it goes with this token still.
+  private var token = UInt64.max
 
   /// Registers `descriptor` with the loop.
   ///

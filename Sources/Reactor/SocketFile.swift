@@ -54,6 +54,9 @@ package final class SocketFile: Sendable {
     }
   }
 
+  /// The file of a socket that another process made and has handed over.
+  package static func taken(_ path: String) -> SocketFile { SocketFile(path, identity(of: path)) }
+
   private static func bind(_ raw: CInt, _ path: String) throws(SystemError) {
     _ = try SystemError.check("listen unix:\(path)") {
       unsafe path.withCString { unsafe clinux_bind_unix(raw, $0) }

@@ -1,4 +1,5 @@
 import COpenSSL
+import Glibc
 import Synchronization
 
 /// The keys that seal TLS session tickets: one set for the process, so that a session begun at one
@@ -13,9 +14,17 @@ package final class TicketKeys: Sendable {
   ///
   /// `@unchecked Sendable` holds: nothing writes the bytes after `init`.
   @safe private final class Key: @unchecked Sendable {
-    private static let count = 80
+    fileprivate static let count = 80
 
     private let bytes: UnsafeMutableRawPointer
+
+    /// Takes over what another process sealed with.
+    init?(_ source: UnsafeRawBufferPointer) {
+      guard let bytes = unsafe CRYPTO_malloc(Self.count, #file, #line) else { return nil }
+      unsafe self.bytes = bytes
+      unsafe UnsafeMutableRawBufferPointer(start: bytes, count: Self.count)
+        .copyMemory(from: UnsafeRawBufferPointer(rebasing: source.prefix(Self.count)))
+    }
 
     init?() {
       guard let bytes = unsafe CRYPTO_malloc(Self.count, #file, #line) else { return nil }
@@ -29,6 +38,11 @@ package final class TicketKeys: Sendable {
     }
 
     deinit { unsafe CRYPTO_clear_free(bytes, Self.count, #file, #line) }
+
+    /// All of it, for the process that takes over.
+    func copy(to target: UnsafeMutableRawBufferPointer) {
+      unsafe target.copyMemory(from: UnsafeRawBufferPointer(start: bytes, count: Self.count))
+    }
 
     var name: UnsafeRawBufferPointer { unsafe UnsafeRawBufferPointer(start: bytes, count: 16) }
 
@@ -58,6 +72,55 @@ package final class TicketKeys: Sendable {
   /// - Parameter clock: monotonic milliseconds.
   package init(clock: @escaping @Sendable () -> Int64 = { Clock.monotonicNs() / 1_000_000 }) {
     self.clock = clock
+  }
+
+  // The process that takes over from this one seals and opens with the same keys, so that callers
+  // resume. They go through a channel that only the two have, from OpenSSL's memory into OpenSSL's
+  // memory: the time of the next rotation, which keys there are, the keys.
+
+  private static let recordCount = 16 + 2 * Key.count
+
+  /// Sends the keys.
+  package func send(over channel: HandoverChannel) throws(SystemError) {
+    try unsafe Self.withRecord { record throws(SystemError) in
+      state.withLock { state in
+        unsafe record.storeBytes(of: state.rotateAtMs, as: Int64.self)
+        for (index, key) in [state.current, state.previous].enumerated() {
+          guard let key else { continue }
+          unsafe record.storeBytes(of: 1, toByteOffset: 8 + index, as: UInt8.self)
+          let start = 16 + index * Key.count
+          unsafe key.copy(
+            to: UnsafeMutableRawBufferPointer(rebasing: record[start..<start + Key.count]))
+        }
+      }
+      try unsafe channel.send(UnsafeRawBufferPointer(record))
+    }
+  }
+
+  /// Takes the keys of the process that this one takes over from.
+  package func receive(over channel: HandoverChannel) throws(SystemError) {
+    try unsafe Self.withRecord { record throws(SystemError) in
+      try unsafe channel.receive(into: record)
+      let keys = [0, 1].map { index in
+        let start = 16 + index * Key.count
+        return unsafe record[8 + index] == 0
+          ? nil : Key(UnsafeRawBufferPointer(rebasing: record[start..<start + Key.count]))
+      }
+      state.withLock { state in
+        unsafe state.rotateAtMs = record.load(as: Int64.self)
+        (state.current, state.previous) = (keys[0], keys[1])
+      }
+    }
+  }
+
+  private static func withRecord(
+    _ body: (UnsafeMutableRawBufferPointer) throws(SystemError) -> Void
+  ) throws(SystemError) {
+    guard let memory = unsafe CRYPTO_zalloc(recordCount, #file, #line) else {
+      throw SystemError(call: "malloc", code: ENOMEM)
+    }
+    defer { unsafe CRYPTO_clear_free(memory, recordCount, #file, #line) }
+    try unsafe body(UnsafeMutableRawBufferPointer(start: memory, count: recordCount))
   }
 
   /// The time of the clock that tickets are dated by.

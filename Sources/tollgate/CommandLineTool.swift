@@ -17,16 +17,20 @@ enum CommandLineTool {
   static let usage = """
     Usage: tollgate COMMAND
 
-      run [ROUTES]     serve what the routes file says
+      run [ROUTES]     serve what the routes file says; --watch: and reload it when it changes
       check [ROUTES]   say what is wrong with a routes file, and start nothing; --live asks
                        everybody whom it names
+      reload [ADMIN]   have a running gateway read its routes file again, and say what changed
+      health [ADMIN]   say whether a running gateway can serve, and what is missing
       logs [FILE…]     show an access log: aligned, filtered, followed or summed up
       demo [--once]    a whole system on this machine to try it out; --once checks it and ends
       schema           print the JSON Schema of the routes file, for editors
       version          print the version
       help             print this
 
-    ROUTES is routes.json here, else /etc/tollgate/routes.json.
+    ROUTES is routes.json here, else /etc/tollgate/routes.json. ADMIN is the gateway's admin
+    address, 127.0.0.1:9901 where none is given.
+    Exit status: 0 well, 1 the input is wrong (or it can't serve), 2 usage, 3 it could not run.
 
     """
 
@@ -40,6 +44,8 @@ enum CommandLineTool {
     switch arguments.first {
     case "run": status = RunCommand.run(rest)
     case "check": status = CheckCommand.run(rest)
+    case "reload": status = ReloadCommand.run(rest)
+    case "health": status = HealthCommand.run(rest)
     case "logs": status = LogsCommand.run(rest)
     case "demo": status = DemoCommand.run(rest)
     case "schema":

@@ -1,8 +1,11 @@
 import Gateway
 import Reactor
 
-/// Reads the routes file again: when SIGHUP asks for it, and as it was when a file that it names
-/// has changed.
+/// Reads the routes file again: when it is asked to, and when a file that it names has changed;
+/// with `--watch` also when it has changed itself.
+///
+/// What is wrong leaves all as it was. Without `--watch` a changed secret has the routes file taken
+/// up as it was read last, not as it lies there, perhaps half edited.
 struct Reloading {
   enum Reason {
     case asked
@@ -14,77 +17,112 @@ struct Reloading {
 
   private let gateway: Gateway
   private let path: String
+  private let watchesRoutes: Bool
+  private let manager: ServiceManager
   private let say: (String) -> Void
   private let workers: Configuration.Workers
   /// The routes file that runs.
   private var routes: [UInt8]?
-  private var named: Set<String>
-  private var fingerprints: [String: Files.Fingerprint?]
+  private var files: WatchedFiles
 
   init(
-    _ gateway: Gateway, path: String, _ files: RecordedFiles, _ configuration: Configuration,
-    say: @escaping (String) -> Void
+    _ gateway: Gateway, path: String, _ recorded: RecordedFiles, _ configuration: Configuration,
+    watchesRoutes: Bool, manager: ServiceManager, say: @escaping (String) -> Void
   ) {
     self.gateway = gateway
     self.path = path
+    self.watchesRoutes = watchesRoutes
+    self.manager = manager
     self.say = say
     workers = configuration.workers
-    routes = files.routes
-    named = gateway.paths.union(files.named)
-    fingerprints = Self.fingerprints(of: named)
+    routes = recorded.routes
+    files = WatchedFiles([])
+    files.watch(watched(recorded))
   }
 
-  /// - Returns: how the configuration ends that runs now, where it is another.
-  mutating func look(_ reason: Reason) -> ShutdownSettings? {
-    let fingerprints = Self.fingerprints(of: named)
+  /// What the service manager is to show.
+  var status: String { "Serving \(path) (\(gateway.configDigest))" }
+
+  /// - Returns: what came of it, and how the configuration ends that runs now, where it is another;
+  ///   nil when nothing has changed.
+  mutating func look(_ reason: Reason) -> (ReloadOutcome, ShutdownSettings?)? {
+    let changed = files.changed(thoroughly: reason == .asked)
     switch reason {
     case .asked: say("tollgate: reloading \(path)")
     case .filesChanged:
-      guard fingerprints != self.fingerprints else { return nil }
-      let changed = named.filter { fingerprints[$0] != self.fingerprints[$0] }.sorted()
+      if changed.isEmpty { return nil }
       say("tollgate: changed: \(changed.joined(separator: ", "))")
     }
-    // What changes while it is read is seen at the next look.
-    self.fingerprints = fingerprints
-    let files = RecordedFiles(routesAt: path, holding: reason == .asked ? nil : routes)
-    let loaded = RoutesArgument.load(path, files)
-    for warning in loaded.warnings { say("\(warning)") }
+    manager.tellReloading()
+    let (outcome, shutdown) = reload(reason, changed)
+    if outcome.kind != .done { gateway.noteRefusedReload() }
+    manager.tellReady(outcome.kind == .done ? status : "\(status); the last reload was refused")
+    return (outcome, shutdown)
+  }
+
+  private mutating func reload(
+    _ reason: Reason, _ changed: [String]
+  ) -> (ReloadOutcome, ShutdownSettings?) {
+    let isFresh = reason == .asked || watchesRoutes
+    let recorded = RecordedFiles(routesAt: path, holding: isFresh ? nil : routes)
+    let loaded = RoutesArgument.load(path, recorded)
+    let said = Said(say)
+    for warning in loaded.warnings { said.say("\(warning)") }
     guard let configuration = loaded.configuration else {
-      for problem in loaded.problems { say("\(problem)") }
-      return refused()
+      for problem in loaded.problems { said.say("\(problem)") }
+      return (said.refused(.badInput), nil)
     }
     let before = gateway.configDigest
+    let changes: ConfigChanges
     do throws(StartFailure) {
-      try gateway.reload(configuration)
+      changes = try gateway.reload(configuration)
     } catch {
       switch error {
       case .problems(let problems):
-        for problem in problems { say("\(loaded.problem(at: problem.place, problem.text))") }
-      case .system(let text): say("tollgate: \(text)")
+        for problem in problems { said.say("\(loaded.problem(at: problem.place, problem.text))") }
+        return (said.refused(.badInput), nil)
+      case .system(let text):
+        said.say("tollgate: \(text)")
+        return (said.refused(.couldNotRun), nil)
       }
-      return refused()
     }
-    RoutesArgument.warn(gateway.warnings, loaded, say: say)
-    if let warning = OpenFiles.warning(for: configuration) { say(warning) }
+    RoutesArgument.warn(gateway.warnings, loaded) { said.say($0) }
+    if let warning = OpenFiles.warning(for: configuration) { said.say(warning) }
     if configuration.workers != workers {
-      say("tollgate: another number of workers takes a new start; all else is as \(path) says")
+      said.say(
+        "tollgate: another number of workers takes a new start; all else is as \(path) says")
     }
     let after = gateway.configDigest
-    say(
+    said.say(
       "tollgate: reloaded \(path): "
         + (before == after ? "it says the same as before" : "now \(after), it was \(before)"))
-    routes = files.routes
-    named = gateway.paths.union(files.named)
-    self.fingerprints = Self.fingerprints(of: named).merging(fingerprints) { $1 }
-    return configuration.shutdown
+    for line in changes.lines { said.say("  \(line)") }
+    for file in changed where file != path { said.say("  ~ file \(file)") }
+    routes = recorded.routes
+    files.watch(watched(recorded))
+    return (ReloadOutcome(.done, said.text), configuration.shutdown)
   }
 
-  private func refused() -> ShutdownSettings? {
-    say("tollgate: nothing has changed: what ran before goes on")
-    return nil
+  private func watched(_ recorded: RecordedFiles) -> Set<String> {
+    let named = gateway.paths.union(recorded.named)
+    return watchesRoutes ? named.union([path]) : named
   }
 
-  private static func fingerprints(of paths: Set<String>) -> [String: Files.Fingerprint?] {
-    Dictionary(uniqueKeysWithValues: paths.map { ($0, Files.fingerprint($0)) })
+  /// What is said to the operator, and to whoever asked.
+  private final class Said {
+    private let sayOn: (String) -> Void
+    private(set) var text = ""
+
+    init(_ sayOn: @escaping (String) -> Void) { self.sayOn = sayOn }
+
+    func say(_ line: String) {
+      text += "\(line)\n"
+      sayOn(line)
+    }
+
+    func refused(_ kind: ReloadOutcome.Kind) -> ReloadOutcome {
+      say("tollgate: nothing has changed: what ran before goes on")
+      return ReloadOutcome(kind, text)
+    }
   }
 }

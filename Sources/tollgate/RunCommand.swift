@@ -99,7 +99,16 @@ enum CheckCommand {
 /// `tollgate run`: serves until a signal ends it.
 enum RunCommand {
   static func run(_ arguments: [String]) -> CommandLineTool.ExitStatus {
-    guard let path = RoutesArgument.parse(arguments, command: "run") else { return .usage }
+    let watches = arguments.contains("--watch")
+    let rest = arguments.filter { $0 != "--watch" }
+    guard let path = RoutesArgument.parse(rest, command: "run") else { return .usage }
+    let takeover: Takeover?
+    do throws(HandoverFault) {
+      takeover = try Takeover.begin()
+    } catch {
+      Output.error("tollgate: this process takes over nothing: \(error)")
+      return .couldNotRun
+    }
     let files = RecordedFiles(routesAt: path)
     let loaded = RoutesArgument.load(path, files)
     for warning in loaded.warnings { Output.error("\(warning)") }
@@ -117,81 +126,39 @@ enum RunCommand {
     DescriptorShares.raiseProcessLimit()
     let gateway: Gateway
     do throws(StartFailure) {
-      gateway = try Gateway.start(configuration) { log.say("tollgate: \($0)") }
+      gateway = try Gateway.start(configuration, inheriting: takeover?.inheritance) {
+        log.say("tollgate: \($0)")
+      }
     } catch {
       return RoutesArgument.explain(error, loaded)
     }
     RoutesArgument.warn(gateway.warnings, loaded) { log.say($0) }
     if let warning = OpenFiles.warning(for: configuration) { log.say(warning) }
+    if let takeover, !takeover.finish(gateway, say: { log.say($0) }) {
+      gateway.stop()
+      return .couldNotRun
+    }
     for place in gateway.places { log.say("tollgate: listening at \(place)") }
-    var reloading = Reloading(gateway, path: path, files, configuration) { log.say($0) }
-    let shutdown = serveUntilEnded(gateway, configuration.shutdown) { reloading.look($0) }
-    end(gateway, shutdown) { log.say($0) }
+    let manager = ServiceManager()
+    let reloading = Reloading(
+      gateway, path: path, files, configuration, watchesRoutes: watches, manager: manager
+    ) { log.say($0) }
+    manager.tellReady(reloading.status)
+    var operating = Operating(
+      gateway: gateway, shutdown: configuration.shutdown, reloading: reloading,
+      upgrading: Upgrading(arguments: CommandLine.arguments), manager: manager
+    ) { log.say($0) }
+    operating.serve()
     return .well
   }
 
   /// Serves until SIGTERM or SIGINT, without reloads.
   static func serveUntilEnded(
-    _ gateway: Gateway, _ shutdown: ShutdownSettings, say: (String) -> Void
+    _ gateway: Gateway, _ shutdown: ShutdownSettings, say: @escaping (String) -> Void
   ) {
-    let shutdown = serveUntilEnded(gateway, shutdown) { reason in
-      if reason == .asked { say("tollgate: there is no routes file to read again") }
-      return nil
-    }
-    end(gateway, shutdown, say: say)
-  }
-
-  /// Serves until SIGTERM or SIGINT.
-  ///
-  /// - Parameter reload: looks whether there is another configuration, and gives how that one ends.
-  private static func serveUntilEnded(
-    _ gateway: Gateway, _ shutdown: ShutdownSettings,
-    reload: (Reloading.Reason) -> ShutdownSettings?
-  ) -> ShutdownSettings {
-    var shutdown = shutdown
-    while true {
-      let reason: Reloading.Reason
-      switch Signals.next(withinMs: Reloading.lookEveryMs) {
-      case .terminate, .interrupt: return shutdown
-      case .user1:
-        gateway.reopenLogs()
-        continue
-      case .hangUp: reason = .asked
-      case nil: reason = .filesChanged
-      }
-      if let other = reload(reason) { shutdown = other }
-    }
-  }
-
-  /// Drains; a second signal ends at once.
-  ///
-  /// - Parameter say: takes a line for the operator, and no time.
-  private static func end(
-    _ gateway: Gateway, _ shutdown: ShutdownSettings, say: (String) -> Void
-  ) {
-    gateway.failReadiness()
-    say("tollgate: ending; requests under way are finished")
-    let beganMs = Clock.monotonicNs() / 1_000_000
-    var isDraining = false
-    while true {
-      let elapsedMs = Clock.monotonicNs() / 1_000_000 - beganMs
-      if elapsedMs >= shutdown.delayMs, !isDraining {
-        isDraining = true
-        gateway.drain()
-      }
-      if isDraining, gateway.isDrained { break }
-      if elapsedMs >= shutdown.delayMs + shutdown.graceMs {
-        say("tollgate: some requests did not finish in time and are cut")
-        break
-      }
-      switch Signals.next(withinMs: 20) {
-      case .terminate, .interrupt:
-        gateway.stop()
-        return
-      case .user1: gateway.reopenLogs()
-      case .hangUp, nil: break
-      }
-    }
-    gateway.stop()
+    var operating = Operating(
+      gateway: gateway, shutdown: shutdown, reloading: nil, upgrading: nil,
+      manager: ServiceManager(socket: ""), say: say)
+    operating.serve()
   }
 }

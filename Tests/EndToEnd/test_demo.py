@@ -9,6 +9,7 @@ import subprocess
 import pytest
 from harness.keys import claims_of
 from harness.program import Program, environment, tollgate_binary
+from harness.waiting import PATIENCE
 
 REASONS = ["system_identity", "token_missing", "token_expired", "signature_invalid",
            "audience_wrong", "no_route"]  # fmt: skip
@@ -28,7 +29,7 @@ def once(cwd=None):
 
 def test_it_walks_through_the_main_job_and_checks_what_it_sees(tmp_path):
     run = once(tmp_path)
-    said, _ = run.communicate(timeout=60)
+    said, _ = run.communicate(timeout=60 * PATIENCE)
     assert run.returncode == 0, said
     for word in REASONS + ["200", "401", "403", "404"]:
         assert word in said, f"{word} is not in:\n{said}"
@@ -41,7 +42,7 @@ def test_it_walks_through_the_main_job_and_checks_what_it_sees(tmp_path):
 def test_two_at_a_time_do_not_meet():
     runs = [once() for _ in range(2)]
     for run in runs:
-        said, _ = run.communicate(timeout=60)
+        said, _ = run.communicate(timeout=60 * PATIENCE)
         assert run.returncode == 0, said
 
 
@@ -81,7 +82,7 @@ def paste(program):
         ["bash", "-ec", "\n".join(script)],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=60 * PATIENCE,
         env=environment(),
     )
     assert run.returncode == 0, run.stdout + run.stderr
@@ -119,7 +120,9 @@ def test_a_service_sees_its_own_audience_and_never_the_callers_token(running):
     gateway = re.search(r"https://127\.0\.0\.1:\d+", running.out.read_text())[0]
     token_line = next(line for line in lines(running) if line.startswith("TOKEN="))
     script = f'{token_line}\necho "$TOKEN"'
-    run = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=30)
+    run = subprocess.run(
+        ["bash", "-c", script], capture_output=True, text=True, timeout=30 * PATIENCE
+    )
     caller = run.stdout.strip()
     assert claims_of(caller)["sub"]
     shown = {}
@@ -139,7 +142,7 @@ def test_its_routes_file_is_a_well_one(running):
         [tollgate_binary(), "check", routes_file(running)],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=30 * PATIENCE,
         env=environment(),
     )
     assert run.returncode == 0 or "not set" in run.stdout + run.stderr, run.stdout + run.stderr
@@ -165,7 +168,7 @@ def test_it_listens_on_loopback_only(running):
 def test_another_option_is_refused():
     run = subprocess.run(
         [tollgate_binary(), "demo", "--address", "0.0.0.0"],
-        capture_output=True, text=True, timeout=30, env=environment(),
+        capture_output=True, text=True, timeout=30 * PATIENCE, env=environment(),
     )  # fmt: skip
     assert run.returncode == 2, run.stdout + run.stderr
 

@@ -2,6 +2,7 @@
 nobody else notices."""
 
 import contextlib
+import os
 import socket
 import threading
 import time
@@ -225,7 +226,8 @@ def test_a_thousand_requests_sent_ahead_are_answered_in_order(world, gateway, pe
         targets = [connection.answer().json()["target"] for _ in range(1000)]
         thread.join()
     assert targets == [f"/ahead?n={number}" for number in range(1000)]
-    assert status_of(gateway.pid, "VmRSS") - before < 2 * 1024
+    if "TOLLGATE_SANITIZER" not in os.environ:  # it keeps what was freed for a while
+        assert status_of(gateway.pid, "VmRSS") - before < 2 * 1024
 
 
 # -- Expect

@@ -2,12 +2,13 @@
 
 import contextlib
 import json
+import os
 import signal
 import threading
 
 import pytest
 from harness.client import Connection, ask, request_bytes
-from harness.program import Nginx
+from harness.program import Nginx, session_of
 from harness.upstream import Upstream
 from harness.waiting import free_port, until
 
@@ -226,7 +227,8 @@ def test_a_server_left_out_is_tried_by_one_request_and_taken_back(world, service
             return len(said(gateway, bad.url, "tried again, it failed")) >= 2
 
         until(tried, "two attempts")
-        lengths = [line.split("left out for ")[1].split(":")[0] for line in said(gateway, "left out")]
+        word = "left out for "
+        lengths = [line.split(word)[1].split(":")[0] for line in said(gateway, word)]
         assert lengths[:3] == ["300 ms", "600 ms", "1200 ms"]
         failing(bad, 200)
         until(lambda: get() == 200 and said(gateway, bad.url, "takes requests again"), "its return")
@@ -287,9 +289,5 @@ def test_a_request_that_waits_for_a_frozen_server_is_given_to_another(world, per
 
 def freeze(program, number):
     """Stops, or wakes, nginx's master and its workers."""
-    import os
-
-    from harness.program import session_of
-
     for pid in session_of(program.pid):
         os.kill(pid, number)

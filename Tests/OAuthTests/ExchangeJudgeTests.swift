@@ -182,6 +182,20 @@ import Wire
     #expect(try reason(["sub": "\"x\""], .to("orders"), oid) == .unverified)
   }
 
+  @Test func `what ended while it was asked for is refused, and a life counts from the asking`()
+    throws
+  {
+    let judge = ExchangeJudge(.make(), target: .to("orders"))
+    func judged(_ body: String) throws -> IssuedToken {
+      try judge.judge(
+        TokenAnswer(status: 200, contentType: nil, retryAfter: nil, body: Array(body.utf8)),
+        subject: subject, subjectToken: subjectToken.span, askedAtMs: nowMs - 3_000, nowMs: nowMs)
+    }
+    let ended = good(["access_token": try jwt(["exp": "\(nowMs / 1_000 - 1)"])])
+    #expect(throws: ExchangeRefusal.self) { try judged(ended) }
+    #expect(try judged(good()).endsAtMs == nowMs - 3_000 + 300_000)
+  }
+
   @Test func `without a caller the subject is nobody's, and no error is the caller's`() throws {
     let own = ExchangeSettings.make(grant: .clientCredentials)
     func judged(_ status: Int, _ body: String) -> Result<IssuedToken, ExchangeRefusal> {

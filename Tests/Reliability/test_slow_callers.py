@@ -166,8 +166,13 @@ def test_thousands_of_slow_callers_are_closed_and_others_served(
     until(lambda: descriptors(gateway) < 200, "the slow ones to be closed", 5)
     if kind != "slow reading":  # there it goes on reading what came before the end
         assert "No open connections left" in said, said[-600:]
-        # Slack for a machine that is busy with other things.
-        assert rows[-1]["Seconds"] <= seconds + 25
+        # A busy machine takes its time to open them all; the deadlines count from there.
+        count = arguments[arguments.index("-c") + 1]
+        opening = [
+            row["Seconds"] for row in rows
+            if row["Closed"] + row["Pending"] + row["Connected"] < count
+        ]  # fmt: skip
+        assert rows[-1]["Seconds"] <= max([4, *opening]) + seconds - 4 + 25
 
 
 def descriptors(gateway):

@@ -1,9 +1,9 @@
 """Upstreams over many trials: stale connections, dying servers, servers that fail all the time."""
 
 import contextlib
-import importlib.util
 import pathlib
 import signal
+import sys
 import threading
 
 import pytest
@@ -12,15 +12,11 @@ from harness.load import Load
 from harness.upstream import Upstream
 from harness.waiting import until
 
-path = pathlib.Path(__file__).resolve().parent.parent / "EndToEnd" / "test_dying_servers.py"
-spec = importlib.util.spec_from_file_location("dying_servers", path)
-dying = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(dying)
+# The short tests' own tools.
+sys.path.append(str(pathlib.Path(__file__).resolve().parent.parent / "EndToEnd"))
 
-path = path.with_name("test_upstream_faults.py")
-spec = importlib.util.spec_from_file_location("upstream_faults", path)
-faults = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(faults)
+import test_dying_servers as dying  # noqa: E402
+import test_upstream_faults as faults  # noqa: E402
 
 TRIALS = 5_000
 
@@ -43,14 +39,15 @@ def test_thirty_dying_servers_lose_no_get(world, person, how):
                 index = round % 3
                 if how == "killed":
                     farm.kill(index)
+                    farm.wait_for("is unwell", round + 1)
                     dying.some_more(load, 300)
                     farm.start(index)
                 else:
                     farm.signal(index, signal.SIGSTOP)
+                    farm.wait_for("is unwell", round + 1)
                     dying.some_more(load, 300)
                     farm.signal(index, signal.SIGCONT)
-                word = "is well again"
-                until(lambda r=round: farm.gateway.err.read_text().count(word) > r, word)
+                farm.wait_for("is well again", round + 1)
         print(f"\n{how} thirty times: {load.said()}")
         assert not load.lost, load.lost[:5]
 

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -14,6 +15,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -151,6 +153,25 @@ static inline ssize_t clinux_peek(int fd, void *bytes, size_t count) {
 static inline ssize_t clinux_receive(int fd, void *bytes, size_t count) {
   return recv(fd, bytes, count, MSG_DONTWAIT);
 }
+
+// Sends a datagram to the unix socket of that path; a first byte of 0 is the abstract namespace.
+// Waits a second at most for room.
+int clinux_send_datagram(const void *path, size_t path_count, const void *bytes, size_t count);
+
+// A pair of connected stream sockets.
+static inline int clinux_socket_pair(int ends[2]) {
+  return socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends);
+}
+static inline int clinux_set_send_timeout(int fd, int seconds) {
+  struct timeval time = {.tv_sec = seconds};
+  return setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &time, sizeof time);
+}
+// Waits until there is something to read; 0: not in time.
+static inline int clinux_await_reading(int fd, int milliseconds) {
+  struct pollfd one = {.fd = fd, .events = POLLIN};
+  return poll(&one, 1, milliseconds);
+}
+static inline int clinux_close_on_exec(int fd) { return fcntl(fd, F_SETFD, FD_CLOEXEC); }
 
 // How many processors this thread may run on, or -1.
 int clinux_affinity_count(void);

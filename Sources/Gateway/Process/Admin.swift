@@ -2,7 +2,8 @@ import HTTP
 import Reactor
 import Wire
 
-/// The admin address: whether the process lives, whether it can serve and what is missing.
+/// The admin address: whether the process lives, whether it can serve and what is missing, what it
+/// runs; and reloads, for whoever is no page of elsewhere.
 struct Admin {
   static let limits = ServerConnection.Limits(
     head: RequestHeadLimits(
@@ -19,7 +20,7 @@ struct Admin {
     self.isProbe = isProbe
   }
 
-  func answer(_ request: SmallRequest) -> SmallAnswer {
+  func answer(_ request: SmallRequest, on loop: EventLoop) async -> SmallAnswer {
     guard isProbe || isKnownHost(request.host) else {
       return SmallAnswer(421, text("This address is not known by that name.\n"))
     }
@@ -28,6 +29,8 @@ struct Admin {
     case "/livez": page = { SmallAnswer(200, text("ok\n")) }
     case "/readyz": page = readiness
     case "/metrics": page = metrics
+    case "/config" where !isProbe: page = config
+    case "/reload" where !isProbe: return await reload(request, on: loop)
     case "/status" where !isProbe: page = { status(request) }
     case "/" where !isProbe:
       page = { SmallAnswer(302, text("See /status\n"), fields: text("Location: /status\r\n")) }
@@ -74,6 +77,7 @@ struct Admin {
 
   private func metrics() -> SmallAnswer {
     var text = MetricsText()
+    shared.writeConfig(to: &text)
     shared.process.requests.write(to: &text)
     shared.tokens.write(to: &text)
     shared.writeUpstreams(to: &text)
@@ -85,6 +89,44 @@ struct Admin {
       text.sample(UInt64(log.droppedLinesTotal))
     }
     return SmallAnswer(200, text.bytes, type: MetricsText.contentType)
+  }
+
+  /// What runs: its digest, since when, and all that its file says but secrets.
+  private func config() -> SmallAnswer {
+    var json: [UInt8] = []
+    json.append("{\"digest\":")
+    JSONWriter.appendString(shared.configDigest, to: &json)
+    json.append(",\"since\":\"")
+    RFC3339.append(epochMs: shared.process.config.runningSinceMs, to: &json)
+    json.append("\",\"lastReloadSuccessful\":")
+    JSONWriter.appendBool(shared.process.config.isLastSuccessful, to: &json)
+    json.append(",\"config\":")
+    json += shared.configuration.digestInput
+    json.append("}\n")
+    return SmallAnswer(200, json, type: "application/json")
+  }
+
+  /// Has the routes file read again and waits for what comes of it.
+  private func reload(_ request: SmallRequest, on loop: EventLoop) async -> SmallAnswer {
+    guard request.method.elementsEqual("POST".utf8) else {
+      return SmallAnswer(405, text("POST only.\n"), fields: text("Allow: POST\r\n"))
+    }
+    // A browser says which page it acts for.
+    let own = request.values(of: "host").first.map { Array("http://".utf8) + $0 }
+    for origin in request.values(of: "origin")
+    where origin.map(ByteClass.lowercased) != own?.map(ByteClass.lowercased) {
+      return SmallAnswer(403, text("This page is not for you to reload.\n"))
+    }
+    guard let outcome = await shared.process.reloads.ask(on: loop) else {
+      return SmallAnswer(504, text("There is no outcome yet: the log will say.\n"))
+    }
+    let status =
+      switch outcome.kind {
+      case .done: 200
+      case .badInput: 422
+      case .couldNotRun: 503
+      }
+    return SmallAnswer(status, text(outcome.text))
   }
 
   /// A page elsewhere whose name was pointed at this address must not read it (DNS rebinding).

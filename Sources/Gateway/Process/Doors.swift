@@ -9,6 +9,8 @@ enum Door: Hashable, Sendable {
   case listener(String)
   case admin(String)
   case probes(String)
+
+  var isForCallers: Bool { if case .listener = self { true } else { false } }
 }
 
 /// A door that is open: the sockets that listen there, held for as long as it is, beside those that
@@ -23,15 +25,22 @@ final class OpenDoor: Sendable, CustomStringConvertible {
   let networkAddress: SocketAddress?
   private let held: Mutex<[ListeningSocket.Bound]>
   /// The file of a unix socket.
-  private let file: SocketFile?
+  private let file: Mutex<SocketFile?>
+  /// The mode of one whose file is still another process's.
+  private let inheritedMode: UInt32?
 
-  init(_ sockets: [ListeningSocket.Bound], file: SocketFile? = nil, name: String? = nil) {
+  /// - Parameter inheritedMode: of a unix socket that another process has not handed over yet.
+  init(
+    _ sockets: [ListeningSocket.Bound], file: SocketFile? = nil, name: String? = nil,
+    inheritedMode: UInt32? = nil
+  ) {
     let addresses = sockets.map(\.address)
     let address = addresses.first?.description ?? ""
     description = name.map { "\($0) (\(address))" } ?? address
     networkAddress = sockets.first?.networkAddress
     held = Mutex(sockets)
-    self.file = file
+    self.file = Mutex(file)
+    self.inheritedMode = inheritedMode
   }
 
   deinit { close() }
@@ -39,11 +48,15 @@ final class OpenDoor: Sendable, CustomStringConvertible {
   /// The sockets: one for each worker, or those that all workers share.
   var sockets: [ListeningSocket.Bound] { held.withLock { $0 } }
 
-  /// Copies for one worker.
-  func copies(for worker: Int) throws(SystemError) -> [ListeningSocket.Bound] {
+  /// Copies for one of so many workers. Every socket is somebody's: what is given to one that
+  /// nobody accepts from waits for ever.
+  func copies(
+    for worker: Int, of workers: Int
+  ) throws(SystemError) -> [ListeningSocket.Bound] {
     var copies: [ListeningSocket.Bound] = []
     do throws(SystemError) {
-      for (index, socket) in sockets.enumerated() where socket.isShared || index == worker {
+      for (index, socket) in sockets.enumerated()
+      where socket.isShared || index % workers == worker {
         copies.append(try socket.copy())
       }
     } catch {
@@ -53,12 +66,30 @@ final class OpenDoor: Sendable, CustomStringConvertible {
     return copies
   }
 
+  /// Makes a door that was handed over this process's own: its file, and a socket for each worker
+  /// where the process before had fewer. They are bound now and not before, as nobody accepted from
+  /// them until now.
+  func complete(workers: Int) throws(SystemError) {
+    if let inheritedMode, case .unix(let path) = sockets.first?.address {
+      let own = SocketFile.taken(path)
+      file.withLock { $0 = own }
+      try own.setMode(inheritedMode)
+    }
+    guard let networkAddress, sockets.allSatisfy({ !$0.isShared }) else { return }
+    for _ in sockets.count..<max(sockets.count, workers) {
+      let more = try ListeningSocket.bind(at: networkAddress)
+      held.withLock { $0.append(more) }
+    }
+  }
+
   /// Lets those connect to a unix socket whom the mode lets.
-  func setMode(_ mode: UInt32) throws(SystemError) { try file?.setMode(mode) }
+  func setMode(_ mode: UInt32) throws(SystemError) {
+    try file.withLock { $0 }?.setMode(mode)
+  }
 
   /// Closes what is held here, and removes a unix socket's file.
   func close() {
-    file?.remove()
+    file.withLock { $0 }?.remove()
     let sockets = held.withLock { sockets in
       defer { sockets = [] }
       return sockets
@@ -67,7 +98,7 @@ final class OpenDoor: Sendable, CustomStringConvertible {
   }
 
   /// Leaves a unix socket's file to another process, which has taken the door over.
-  func leaveFile() { file?.leave() }
+  func leaveFile() { file.withLock { $0 }?.leave() }
 }
 
 /// A configuration's doors: those that are open already, those that were opened for it, and those
@@ -80,16 +111,22 @@ struct Doors {
   /// By worker.
   private var opened: [[Door: [ListeningSocket.Bound]]]
   private var isNew: Set<Door> = []
+  /// What another process has open, which is not to be accepted from yet.
+  private let inherited: [Door: [ListeningSocket.Bound]]?
 
   /// Opens what is not open yet.
   ///
   /// - Parameters:
   ///   - workers: how many there are; the admin address is the first one's.
   ///   - open: what is open.
+  ///   - inherited: what another process has open; of what the configuration has no use for its
+  ///     copies are closed. With it no worker is given anything: `Gateway.open` does.
   init(
-    _ configuration: Configuration, workers: Int, keeping open: [Door: OpenDoor]
+    _ configuration: Configuration, workers: Int, keeping open: [Door: OpenDoor],
+    adopting inherited: [Door: [ListeningSocket.Bound]]? = nil
   ) throws(SystemError) {
     opened = Array(repeating: [:], count: max(1, workers))
+    self.inherited = inherited
     do throws(SystemError) {
       try openAll(configuration, open)
     } catch {
@@ -97,7 +134,10 @@ struct Doors {
       throw error
     }
     closed = open.keys.filter { all[$0] == nil }
-    if open.isEmpty { noteUnused(configuration) }
+    for (door, sockets) in inherited ?? [:] where all[door] == nil {
+      for socket in sockets { socket.discard() }
+    }
+    if open.isEmpty, inherited == nil { noteUnused(configuration) }
   }
 
   /// Closes what was opened and is not wanted after all.
@@ -118,6 +158,8 @@ struct Doors {
       if let known = open[door] {
         if case .unix = listener.address { try known.setMode(listener.socketMode) }
         all[door] = known
+      } else if let sockets = inherited?[door] {
+        try add(door, Self.adopt(sockets, as: listener), workers: 0..<0)
       } else {
         try add(door, try Self.open(listener, workers: opened.count), workers: opened.indices)
       }
@@ -133,6 +175,8 @@ struct Doors {
   ) throws(SystemError) {
     if let known = open[door] {
       all[door] = known
+    } else if let sockets = inherited?[door] {
+      try add(door, OpenDoor(sockets), workers: 0..<0)
     } else {
       try add(door, OpenDoor(try Self.bind(address, copies: 1)), workers: 0..<1)
     }
@@ -143,7 +187,20 @@ struct Doors {
   ) throws(SystemError) {
     all[door] = open
     isNew.insert(door)
-    for worker in workers { opened[worker][door] = try open.copies(for: worker) }
+    if inherited != nil { return }
+    for worker in workers {
+      opened[worker][door] = try open.copies(for: worker, of: workers.count)
+    }
+  }
+
+  private static func adopt(
+    _ sockets: [ListeningSocket.Bound], as listener: ListenerSettings
+  ) -> OpenDoor {
+    switch listener.address {
+    case .network: OpenDoor(sockets)
+    case .unix: OpenDoor(sockets, inheritedMode: listener.socketMode)
+    case .systemd: OpenDoor(sockets, name: "\(listener.address)")
+    }
   }
 
   private static func open(

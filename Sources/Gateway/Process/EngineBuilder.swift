@@ -208,8 +208,6 @@ struct EngineBuilder {
     }
   }
 
-  /// Limits are for the whole process: this worker's part of one, at least 1.
-  private func share(of count: Int) -> Int {
-    max(1, (count + workers - 1) / workers)
-  }
+  /// Limits are for the whole process: this worker's part of one, at least 1 of any.
+  private func share(of count: Int) -> Int { (count + workers - 1) / workers }
 }

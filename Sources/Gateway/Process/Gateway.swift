@@ -30,11 +30,13 @@ package final class Gateway: Sendable {
   /// worked starts its threads.
   ///
   /// - Parameters:
+  ///   - inheritance: what a process that runs hands over; the doors stay closed then until `open`.
   ///   - report: takes a line for the operator; from any thread.
   package static func start(
-    _ configuration: Configuration, report: @escaping @Sendable (String) -> Void
+    _ configuration: Configuration, inheriting inheritance: Inheritance? = nil,
+    report: @escaping @Sendable (String) -> Void
   ) throws(StartFailure) -> Gateway {
-    let process = ProcessState(report: report)
+    let process = ProcessState(tickets: inheritance?.tickets, report: report)
     let prepared = try Prepared(configuration, process)
     let count: Int =
       switch configuration.workers {
@@ -42,7 +44,7 @@ package final class Gateway: Sendable {
       case .fixed(let count): count
       }
     do throws(SystemError) {
-      return try Gateway(prepared, process, workerCount: count)
+      return try Gateway(prepared, process, workerCount: count, inheritance)
     } catch {
       throw .system("\(error)")
     }
@@ -58,11 +60,13 @@ package final class Gateway: Sendable {
   }
 
   private init(
-    _ prepared: Prepared, _ process: ProcessState, workerCount: Int
+    _ prepared: Prepared, _ process: ProcessState, workerCount: Int, _ inheritance: Inheritance?
   ) throws(SystemError) {
     self.process = process
     let log = try prepared.log(after: nil)
-    let doors = try Doors(prepared.configuration, workers: workerCount, keeping: [:])
+    let doors = try Doors(
+      prepared.configuration, workers: workerCount, keeping: [:],
+      adopting: inheritance?.sockets)
     let shared = prepared.shared(process, log: log, after: nil)
     running = Mutex(Running(shared: shared, doors: doors.all))
     for line in doors.oddities { process.report(line) }
@@ -80,6 +84,7 @@ package final class Gateway: Sendable {
     }
     self.workers = workers
     self.threads = threads
+    process.config.noteSuccess()
   }
 
   // What runs.
@@ -114,7 +119,18 @@ package final class Gateway: Sendable {
   /// A digest of the configuration that runs, without its secrets.
   package var configDigest: String { running.withLock { $0.shared.configDigest } }
 
+  /// Whether /readyz says so.
+  package var isReady: Bool {
+    running.withLock { $0.shared.tokens.readiness().allSatisfy(\.isReady) && !process.isDraining }
+  }
+
   // Another configuration.
+
+  /// The reloads that the admin address was asked for since the last call; each is to be answered.
+  package func takeReloadRequests() -> [ReloadRequest] { process.reloads.take() }
+
+  /// A configuration that was to be taken up was not.
+  package func noteRefusedReload() { process.config.noteRefusal() }
 
   /// Goes on by another configuration, once all of it has been loaded and every new address bound;
   /// else nothing changes. To be called by one thread at a time.
@@ -122,7 +138,9 @@ package final class Gateway: Sendable {
   /// Connections stay, requests under way end by the configuration that they began with, and what
   /// is kept of keys, tokens and connections to servers stays as far as it still applies. The
   /// number of workers is what it was.
-  package func reload(_ configuration: Configuration) throws(StartFailure) {
+  ///
+  /// - Returns: what it says differently.
+  package func reload(_ configuration: Configuration) throws(StartFailure) -> ConfigChanges {
     let former = running.withLock { $0 }
     let prepared = try Prepared(configuration, process, after: former.shared)
     let doors: Doors
@@ -140,8 +158,8 @@ package final class Gateway: Sendable {
     let adopted = Semaphore()
     for (index, worker) in workers.enumerated() {
       let plan = WorkerPlan(
-        shared: shared, workers: workers.count, opened: doors.opened(at: index),
-        closed: doors.closed)
+        shared: shared, workers: workers.count,
+        opened: doors.opened(at: index), closed: doors.closed)
       worker.loop.spawn {
         await worker.adopt(plan)
         adopted.signal()
@@ -149,7 +167,63 @@ package final class Gateway: Sendable {
     }
     for _ in workers { adopted.wait(milliseconds: Limits.adoptMs) }
     shared.forgetFormer()
+    process.config.noteSuccess()
+    return ConfigChanges(from: former.shared.configuration, to: configuration)
   }
+
+  // Another process.
+
+  /// What a process that takes over is to be told of the doors and keys of this one.
+  package var legacy: Legacy {
+    running.withLock { Legacy(doors: $0.doors, tickets: process.tickets) }
+  }
+
+  /// Opens the doors of a gateway that was started to take over. Where one can't be opened to a
+  /// worker, the operator is told, and the others serve.
+  package func open() {
+    let doors = running.withLock { $0.doors }
+    let opened = Semaphore()
+    for worker in workers.indices {
+      var sockets: [Door: [ListeningSocket.Bound]] = [:]
+      for (door, open) in doors {
+        let count = door.isForCallers ? workers.count : 1
+        guard worker < count else { continue }
+        do throws(SystemError) {
+          if worker == 0 { try open.complete(workers: count) }
+          sockets[door] = try open.copies(for: worker, of: count)
+        } catch {
+          process.report("worker \(worker) does not listen at \(open): \(error)")
+        }
+      }
+      let mine = sockets
+      let worker = workers[worker]
+      worker.loop.spawn {
+        await worker.open(mine)
+        opened.signal()
+      }
+    }
+    for _ in workers { opened.wait(milliseconds: Limits.adoptMs) }
+  }
+
+  /// Stops accepting, because another process does at the same sockets. Connections are served on;
+  /// each is ended after its next answer.
+  package func leave() {
+    for door in running.withLock({ $0.doors }).values {
+      door.leaveFile()
+      door.close()
+    }
+    let left = Semaphore()
+    for worker in workers {
+      worker.loop.spawn {
+        await worker.leave()
+        left.signal()
+      }
+    }
+    for _ in workers { left.wait(milliseconds: Limits.adoptMs) }
+  }
+
+  /// Callers' connections that are open.
+  package var connectionCount: Int { process.connectionCount }
 
   // The end.
 

@@ -7,8 +7,10 @@ import Synchronization
 final class ProcessState: Sendable {
   let resolver = Resolver()
   let files = FileReader()
-  let tickets = TicketKeys()
+  let tickets: TicketKeys
   let rates = RateTable()
+  let config = ConfigRecord()
+  let reloads = ReloadRequests()
   let report: @Sendable (String) -> Void
   let requests = RequestNumbers()
   let history = TrafficHistory()
@@ -19,7 +21,11 @@ final class ProcessState: Sendable {
   private let shortageReportedMs = Atomic<Int64>(Int64.min / 2)
   private let strangersReportedMs = Atomic<Int64>(Int64.min / 2)
 
-  init(report: @escaping @Sendable (String) -> Void) { self.report = report }
+  /// - Parameter tickets: those of a process that this one takes over from.
+  init(tickets: TicketKeys? = nil, report: @escaping @Sendable (String) -> Void) {
+    self.tickets = tickets ?? TicketKeys()
+    self.report = report
+  }
 
   /// Whether the process is ending.
   var isDraining: Bool { draining.load(ordering: .relaxed) }

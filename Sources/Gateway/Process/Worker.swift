@@ -56,6 +56,8 @@ actor Worker {
   private var sheds = ShedBudget()
   private var connectionSerial: UInt64 = 0
   private var isDraining = false
+  /// Another process accepts in this one's place.
+  private var isLeaving = false
   /// When tunnels end that go on while it drains.
   private var tunnelsEndMs = Int64.max
   private var onDrained: (@Sendable () -> Void)?
@@ -94,9 +96,7 @@ actor Worker {
       // Who came in as nobody does any more is not let stay by staying connected.
       if let next = engine.listeners[name], !next.admitsAlike(listener) { turnOut(name, former) }
     }
-    for (door, sockets) in plan.opened {
-      for bound in sockets { loop.spawn { await self.accept(at: bound, door) } }
-    }
+    open(plan.opened)
     for (index, pool) in engine.pools.enumerated() where !kept.contains(ObjectIdentifier(pool)) {
       loop.spawn { await self.keepPool(index, of: plan.shared) }
     }
@@ -117,6 +117,13 @@ actor Worker {
     if former == nil {
       loop.spawn { await self.trimBuffers() }
       if index == 0 { loop.spawn { await self.sampleTraffic() } }
+    }
+  }
+
+  /// Begins to accept.
+  func open(_ opened: [Door: [ListeningSocket.Bound]]) {
+    for (door, sockets) in opened {
+      for bound in sockets { loop.spawn { await self.accept(at: bound, door) } }
     }
   }
 
@@ -307,9 +314,10 @@ actor Worker {
       stream, waiter: waiter, buffers: engine.buffers, limits: engine.connectionLimits)
     var guest = Guest(connection: connection, listener: name, source: source)
     if isDraining { drain(connection) }
-    if entrances[.listener(name)] == nil
-      || self.engine?.listeners[name]?.admitsAlike(listener) == false
-    {
+    let isAdmitted = self.engine?.listeners[name]?.admitsAlike(listener) ?? true
+    if isLeaving {
+      connection.closesAfterAnswer = true
+    } else if entrances[.listener(name)] == nil || !isAdmitted {
       // The listener was taken away during the handshake, or asks for something else now.
       guest.engine = engine
       connection.drain()
@@ -465,7 +473,8 @@ actor Worker {
     await connection.serveSmall(contentBytesMax: Admin.contentBytesMax) { request in
       // Of the configuration that runs now, not of the one that the connection came by.
       guard let engine = self.engine else { return SmallAnswer(503) }
-      return Admin(engine.shared, isProbe: isProbe).answer(request)
+      if isLeaving { connection.closesAfterAnswer = true }
+      return await Admin(engine.shared, isProbe: isProbe).answer(request, on: loop)
     }
   }
 
@@ -506,6 +515,18 @@ actor Worker {
     for waiter in silent.values { waiter.signal() }
     for guest in guests.values { drain(guest.connection) }
     if guests.isEmpty { whenDone() }
+  }
+
+  /// Another process accepts at all doors from now on: what has been accepted here is served, and
+  /// callers are told with their next answer to come anew.
+  func leave() {
+    isLeaving = true
+    for entrance in entrances.values.joined() {
+      entrance.isClosed = true
+      entrance.waiter.signal()
+    }
+    entrances = [:]
+    for guest in guests.values { guest.connection.closesAfterAnswer = true }
   }
 
   private func drain(_ connection: ServerConnection) {

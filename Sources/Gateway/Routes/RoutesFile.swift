@@ -34,6 +34,12 @@ package enum RoutesFile {
     return LoadedRoutes(configuration, reading.findings, reading.sources)
   }
 
+  /// Whether the first byte that says anything begins an object, or a comment.
+  private static func looksLikeObject(_ bytes: [UInt8]) -> Bool {
+    let first = bytes.first { ![0x20, 0x09, 0x0A, 0x0D].contains($0) }
+    return first == UInt8(ascii: "{") || first == UInt8(ascii: "/")
+  }
+
   /// A file's tree, the environment's part put in; nil where there is none, which is reported.
   ///
   /// - Parameter namedAt: what names the file; nil of the routes file itself.
@@ -47,6 +53,11 @@ package enum RoutesFile {
       let place = namedAt ?? ConfigPlace(file: path, range: 0..<0, key: "")
       let name = namedAt == nil ? "" : "\(path) "
       reading.refuse(place, "\(name)cannot be read: \(error)", suggestion: nil)
+      return nil
+    }
+    if let namedAt, !looksLikeObject(bytes) {
+      // What it holds is not shown: a pattern may have found a key.
+      reading.refuse(namedAt, "\(path) does not begin with a brace", suggestion: nil)
       return nil
     }
     let base = reading.nextBase

@@ -64,7 +64,7 @@ extension Template {
         return setting.refused(
           "there is no {\(name)}; \"{{\" is a literal brace. Known: {claim:NAME}, {path:NAME}, "
             + "{request:id}, {request:host}, {tls:subject}",
-          suggestion: nearest(to: name).map { "{\($0)}" })
+          suggestion: nearest(to: name).flatMap { $0 == name ? nil : "{\($0)}" })
       case .pointer(let name):
         return setting.refused(
           "{claim:\(name)} is not a JSON Pointer: \"~\" is written \"~0\" and \"/\" \"~1\"")

@@ -1,9 +1,10 @@
-/// Patterns of paths, arranged so that the most specific one that holds a path is found segment by
-/// segment from the left: a literal before a parameter before `*` (ROUTES.md, "Matching").
+import Wire
+
+/// Patterns of paths, to make a `PathTree` of.
 ///
-/// What it finds are numbers, given by who fills it in; several patterns of the same form share
-/// one place. A literal is found by its hash, so ten thousand beside each other cost what ten do.
-struct PathTree {
+/// What a pattern stands for are numbers, given by who fills it in; several patterns of the same
+/// form share one place.
+struct PathPatterns {
   /// One segment of a pattern.
   enum Segment: Equatable {
     case literal([UInt8])
@@ -12,36 +13,28 @@ struct PathTree {
     case rest
   }
 
-  private struct Literal {
-    let hash: UInt64
-    let bytes: [UInt8]
-    let node: Int
-  }
-
-  private struct Node {
-    var literals: [Literal] = []
-    /// Open addressing over `literals`, at most half of it taken; -1 where there is none. Its size
-    /// is a power of two.
-    var slots: [Int32] = []
+  fileprivate struct Node {
+    var literals: [(bytes: [UInt8], node: Int)] = []
+    /// By the literal's bytes, its place in `literals`.
+    var index: [[UInt8]: Int] = [:]
     var parameter: Int?
     var exact: [Int] = []
     var rest: [Int] = []
   }
 
-  private var nodes = [Node()]
-  private let ignoresCase: Bool
+  fileprivate var nodes = [Node()]
+  let ignoresCase: Bool
 
-  /// - Parameter ignoringCase: compares ASCII letters without case.
+  /// - Parameter ignoringCase: ASCII letters are compared without case.
   init(ignoringCase: Bool = false) { ignoresCase = ignoringCase }
-
-  var isEmpty: Bool { nodes.count == 1 && nodes[0].exact.isEmpty && nodes[0].rest.isEmpty }
 
   /// Adds a pattern that stands for `value`.
   mutating func insert(_ pattern: [Segment], value: Int) {
     var node = 0
     for segment in pattern {
       switch segment {
-      case .literal(let bytes): node = literalChild(of: node, bytes)
+      case .literal(let bytes):
+        node = child(of: node, ignoresCase ? bytes.map(ByteClass.lowercased) : bytes)
       case .parameter:
         if let next = nodes[node].parameter {
           node = next
@@ -58,98 +51,176 @@ struct PathTree {
     nodes[node].exact.append(value)
   }
 
-  /// The values of the most specific pattern that holds `path`, which begins with "/".
+  private mutating func child(of parent: Int, _ bytes: [UInt8]) -> Int {
+    if let known = nodes[parent].index[bytes] { return nodes[parent].literals[known].node }
+    nodes.append(Node())
+    nodes[parent].index[bytes] = nodes[parent].literals.count
+    nodes[parent].literals.append((bytes, nodes.count - 1))
+    return nodes.count - 1
+  }
+}
+
+/// Patterns of paths, arranged so that the most specific one that holds a path is found segment by
+/// segment from the left: a literal before a parameter before `*` (ROUTES.md, "Matching").
+///
+/// Ten thousand patterns should cost what ten do. A literal among many is found by its hash; and
+/// because what is left then is waiting for memory, all that one pattern has lies side by side. A
+/// node is a record of words:
+///
+///     bytes of its label · the label, four to a word · literals below · how many slots those have ·
+///     the parameter below · how many exact values · how many of the rest · those values
+///
+/// One literal below is its record's place, several are a place in `slots`; 0 says none, for there
+/// the root is.
+final class PathTree {
+  private var words: [UInt32] = []
+  /// Open addressing, at most half of it taken: a label's hash, and its record's place.
+  private var slots: [UInt64] = []
+  private let ignoresCase: Bool
+
+  /// What follows a label.
+  private enum Offset {
+    static let literals = 0
+    static let slotCount = 1
+    static let parameter = 2
+    static let exactCount = 3
+    static let restCount = 4
+    static let values = 5
+  }
+
+  init(_ patterns: PathPatterns) {
+    ignoresCase = patterns.ignoresCase
+    _ = add(0, label: [], of: patterns)
+  }
+
+  /// Where the values of the most specific pattern stand that holds `path`, which begins with "/".
   ///
   /// An exact pattern also holds its path with a slash more; `/orders/*` also holds `/orders`.
   ///
   /// - Parameter accept: whether a pattern with these values counts at all.
-  func values(for path: Span<UInt8>, where accept: ([Int]) -> Bool = { _ in true }) -> [Int]? {
+  func find(_ path: Span<UInt8>, where accept: (Range<Int>) -> Bool) -> Range<Int>? {
     find(path, from: 1, at: 0, accept)
   }
 
+  /// The value that stands at a place.
+  subscript(place: Int) -> Int { Int(words[place]) }
+
   /// Depth first; the depth is that of the deepest pattern, not the path's.
   private func find(
-    _ path: Span<UInt8>, from start: Int, at index: Int, _ accept: ([Int]) -> Bool
-  ) -> [Int]? {
+    _ path: Span<UInt8>, from start: Int, at record: Int, _ accept: (Range<Int>) -> Bool
+  ) -> Range<Int>? {
+    let node = record &+ 1 &+ (Int(words[record]) &+ 3) / 4
+    let exactStart = node &+ Offset.values
+    let restStart = exactStart &+ Int(words[node &+ Offset.exactCount])
     if start >= path.count {
       // The path is used up; or it ended with a slash.
-      if !nodes[index].exact.isEmpty, accept(nodes[index].exact) { return nodes[index].exact }
+      let exact = exactStart..<restStart
+      if !exact.isEmpty, accept(exact) { return exact }
     } else {
       var end = start
-      while end < path.count, path[end] != UInt8(ascii: "/") { end += 1 }
-      if let next = literal(path, start..<end, at: index),
+      var hash = Self.hashStart
+      while end < path.count, path[end] != UInt8(ascii: "/") {
+        hash = Self.mixed(hash, folded(path[end]))
+        end &+= 1
+      }
+      if let next = literal(path, start..<end, Self.short(hash), below: node),
         let found = find(path, from: end + 1, at: next, accept)
       {
         return found
       }
-      if end > start, let next = nodes[index].parameter,
-        let found = find(path, from: end + 1, at: next, accept)
+      let parameter = Int(words[node &+ Offset.parameter])
+      if end > start, parameter > 0,
+        let found = find(path, from: end + 1, at: parameter, accept)
       {
         return found
       }
     }
-    if !nodes[index].rest.isEmpty, accept(nodes[index].rest) { return nodes[index].rest }
-    return nil
+    let rest = restStart..<(restStart &+ Int(words[node &+ Offset.restCount]))
+    return !rest.isEmpty && accept(rest) ? rest : nil
   }
 
-  private func literal(_ path: Span<UInt8>, _ range: Range<Int>, at index: Int) -> Int? {
-    if nodes[index].slots.isEmpty { return nil }
-    let hash = hash(path, range)
-    let mask = nodes[index].slots.count &- 1
-    var slot = Int(truncatingIfNeeded: hash) & mask
+  private func literal(
+    _ path: Span<UInt8>, _ range: Range<Int>, _ hash: UInt32, below node: Int
+  ) -> Int? {
+    let first = Int(words[node &+ Offset.literals])
+    let count = Int(words[node &+ Offset.slotCount])
+    if count == 0 {
+      return first > 0 && isLabel(of: first, path, range) ? first : nil
+    }
+    var place = Int(hash) & (count &- 1)
     while true {
-      let number = Int(nodes[index].slots[slot])
-      if number < 0 { return nil }
-      if nodes[index].literals[number].hash == hash,
-        equal(nodes[index].literals[number].bytes, path, range)
-      {
-        return nodes[index].literals[number].node
+      let slot = slots[first &+ place]
+      if slot == 0 { return nil }
+      let record = Int(truncatingIfNeeded: slot & 0xFFFF_FFFF)
+      if UInt32(truncatingIfNeeded: slot &>> 32) == hash, isLabel(of: record, path, range) {
+        return record
       }
-      slot = (slot &+ 1) & mask
+      place = (place &+ 1) & (count &- 1)
     }
   }
 
-  private mutating func literalChild(of parent: Int, _ bytes: [UInt8]) -> Int {
-    if let known = literal(bytes.span, 0..<bytes.count, at: parent) { return known }
-    nodes.append(Node())
-    let child = nodes.count - 1
-    nodes[parent].literals.append(
-      Literal(hash: hash(bytes.span, 0..<bytes.count), bytes: bytes, node: child))
-    let count = nodes[parent].literals.count
-    if 2 * count > nodes[parent].slots.count {
-      nodes[parent].slots = [Int32](repeating: -1, count: max(4, 2 * nodes[parent].slots.count))
-      for number in 0..<count { place(number, at: parent) }
-    } else {
-      place(count - 1, at: parent)
+  private func isLabel(of record: Int, _ path: Span<UInt8>, _ range: Range<Int>) -> Bool {
+    guard Int(words[record]) == range.count else { return false }
+    var word: UInt32 = 0
+    for offset in 0..<range.count {
+      word = offset & 3 == 0 ? words[record &+ 1 &+ offset / 4] : word &>> 8
+      let byte = UInt8(truncatingIfNeeded: word)
+      if byte != folded(path[range.lowerBound &+ offset]) { return false }
     }
-    return child
-  }
-
-  private mutating func place(_ number: Int, at parent: Int) {
-    let mask = nodes[parent].slots.count - 1
-    var slot = Int(truncatingIfNeeded: nodes[parent].literals[number].hash) & mask
-    while nodes[parent].slots[slot] >= 0 { slot = (slot + 1) & mask }
-    nodes[parent].slots[slot] = Int32(truncatingIfNeeded: number)
-  }
-
-  /// FNV-1a, its upper half folded in. Patterns are the operator's, so nobody gains by making them
-  /// collide.
-  private func hash(_ bytes: Span<UInt8>, _ range: Range<Int>) -> UInt64 {
-    var hash: UInt64 = 0xcbf2_9ce4_8422_2325
-    for index in range { hash = (hash ^ UInt64(folded(bytes[index]))) &* 0x100_0000_01b3 }
-    return hash ^ hash &>> 32
+    return true
   }
 
   private func folded(_ byte: UInt8) -> UInt8 {
     ignoresCase && byte &- 65 < 26 ? byte | 32 : byte
   }
 
-  private func equal(_ literal: [UInt8], _ path: Span<UInt8>, _ range: Range<Int>) -> Bool {
-    guard literal.count == range.count else { return false }
-    for offset in 0..<literal.count
-    where folded(literal[offset]) != folded(path[range.lowerBound + offset]) {
-      return false
+  /// FNV-1a. Patterns are the operator's, so nobody gains by making them collide.
+  private static let hashStart: UInt64 = 0xcbf2_9ce4_8422_2325
+
+  private static func mixed(_ hash: UInt64, _ byte: UInt8) -> UInt64 {
+    (hash ^ UInt64(byte)) &* 0x100_0000_01b3
+  }
+
+  private static func short(_ hash: UInt64) -> UInt32 {
+    UInt32(truncatingIfNeeded: hash ^ hash &>> 32)
+  }
+
+  // Made once.
+
+  /// Adds a node's record and, behind it, those of all below; gives its place.
+  private func add(_ number: Int, label: [UInt8], of patterns: PathPatterns) -> Int {
+    let source = patterns.nodes[number]
+    let record = words.count
+    words.append(UInt32(label.count))
+    for start in stride(from: 0, to: label.count, by: 4) {
+      let bytes = label[start..<min(start + 4, label.count)]
+      words.append(bytes.reversed().reduce(0) { $0 << 8 | UInt32($1) })
     }
-    return true
+    let node = words.count
+    words += [0, 0, 0, UInt32(source.exact.count), UInt32(source.rest.count)]
+    words += (source.exact + source.rest).map { UInt32($0) }
+    if source.literals.count == 1 {
+      let below = add(source.literals[0].node, label: source.literals[0].bytes, of: patterns)
+      words[node + Offset.literals] = UInt32(below)
+    } else if source.literals.count > 1 {
+      var count = 4
+      while count < 2 * source.literals.count { count *= 2 }
+      let first = slots.count
+      words[node + Offset.literals] = UInt32(first)
+      words[node + Offset.slotCount] = UInt32(count)
+      slots += [UInt64](repeating: 0, count: count)
+      for (bytes, child) in source.literals {
+        let hash = Self.short(bytes.reduce(Self.hashStart, Self.mixed))
+        let below = add(child, label: bytes, of: patterns)
+        var place = Int(hash) & (count - 1)
+        while slots[first + place] != 0 { place = (place + 1) & (count - 1) }
+        slots[first + place] = UInt64(hash) << 32 | UInt64(below)
+      }
+    }
+    if let parameter = source.parameter {
+      let below = add(parameter, label: [], of: patterns)
+      words[node + Offset.parameter] = UInt32(below)
+    }
+    return record
   }
 }

@@ -50,9 +50,9 @@ extension Forwarder {
     var answerEnd: Int { answer?.end ?? 0 }
 
     init(
-      _ request: Request, _ upstream: UpstreamConnection, of server: Upstream.Server, _ route: Route,
-      _ forward: Route.Forward, sentNs: Int64, mayDecline: Bool, tokenKeptAtMs: Int64,
-      deadlineMs: Int64
+      _ request: Request, _ upstream: UpstreamConnection, of server: Upstream.Server,
+      _ route: Route, _ forward: Route.Forward, sentNs: Int64, mayDecline: Bool,
+      tokenKeptAtMs: Int64, deadlineMs: Int64
     ) {
       self.tokenKeptAtMs = tokenKeptAtMs
       self.mayDecline = mayDecline

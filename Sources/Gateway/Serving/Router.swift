@@ -11,22 +11,21 @@ final class Router {
   /// Those routes again that ignore case.
   private let loose: Hosts?
 
-  /// Trees of paths by host.
-  private struct Hosts {
-    /// Whole hosts, then what `*.` stands before, then any host.
-    private var exact: [[UInt8]: PathTree] = [:]
-    private var wildcards: [[UInt8]: PathTree] = [:]
-    private var any: PathTree
-    private let none: PathTree
+  /// Patterns by host, then the trees that are made of them.
+  private struct HostPatterns {
+    private(set) var exact: [[UInt8]: PathPatterns] = [:]
+    private(set) var wildcards: [[UInt8]: PathPatterns] = [:]
+    private(set) var any: PathPatterns
+    private let none: PathPatterns
 
     init(ignoringCase: Bool) {
-      none = PathTree(ignoringCase: ignoringCase)
+      none = PathPatterns(ignoringCase: ignoringCase)
       any = none
     }
 
     mutating func insert(_ route: Route, index: Int) {
       let match = route.settings.match
-      let pattern = match.path.segments.map { segment -> PathTree.Segment in
+      let pattern = match.path.segments.map { segment -> PathPatterns.Segment in
         switch segment {
         case .literal(let text): .literal(text.bytes)
         case .parameter: .parameter
@@ -40,35 +39,53 @@ final class Router {
       case .any: any.insert(pattern, value: index)
       }
     }
+  }
 
-    func values(for request: Request, where accept: ([Int]) -> Bool) -> [Int]? {
+  /// Trees of paths by host.
+  private struct Hosts {
+    /// Whole hosts, then what `*.` stands before, then any host.
+    private let exact: [[UInt8]: PathTree]
+    private let wildcards: [[UInt8]: PathTree]
+    private let any: PathTree
+
+    init(_ patterns: HostPatterns) {
+      exact = patterns.exact.mapValues { PathTree($0) }
+      wildcards = patterns.wildcards.mapValues { PathTree($0) }
+      any = PathTree(patterns.any)
+    }
+
+    /// The tree of the most specific host that has a pattern for the request, and which of its
+    /// values are meant.
+    func find(
+      _ request: Request, where accept: (PathTree, Range<Int>) -> Bool
+    ) -> (tree: PathTree, places: Range<Int>)? {
       let merged = request.path.merged
       let path = merged.span
       if !exact.isEmpty, let tree = exact[request.host],
-        let found = tree.values(for: path, where: accept)
+        let found = tree.find(path, where: { accept(tree, $0) })
       {
-        return found
+        return (tree, found)
       }
       if !wildcards.isEmpty, let dot = request.host.firstIndex(of: UInt8(ascii: ".")), dot > 0,
         let tree = wildcards[Array(request.host[dot...])],
-        let found = tree.values(for: path, where: accept)
+        let found = tree.find(path, where: { accept(tree, $0) })
       {
-        return found
+        return (tree, found)
       }
-      return any.values(for: path, where: accept)
+      return any.find(path, where: { accept(any, $0) }).map { (any, $0) }
     }
   }
 
   init(_ routes: [Route]) {
     self.routes = routes
-    var exact = Hosts(ignoringCase: false)
-    var loose = Hosts(ignoringCase: true)
+    var exact = HostPatterns(ignoringCase: false)
+    var loose = HostPatterns(ignoringCase: true)
     for (index, route) in routes.enumerated() {
       exact.insert(route, index: index)
       if route.ignoresCase { loose.insert(route, index: index) }
     }
-    self.exact = exact
-    self.loose = routes.contains(where: \.ignoresCase) ? loose : nil
+    self.exact = Hosts(exact)
+    self.loose = routes.contains(where: \.ignoresCase) ? Hosts(loose) : nil
   }
 
   /// The route of `request`, whose path is normalised; of a preflight what answers it, where the
@@ -91,30 +108,30 @@ final class Router {
   }
 
   private func route(_ request: Request, method: Range<Int>) throws(Refusal) -> Route {
-    func accept(_ indexes: [Int]) -> Bool {
-      for index in indexes {
-        guard let port = routes[index].port else { return true }
+    func accept(_ tree: PathTree, _ places: Range<Int>) -> Bool {
+      for place in places {
+        guard let port = routes[tree[place]].port else { return true }
         if port == request.wantedPort { return true }
       }
       return false
     }
-    if let candidates = exact.values(for: request, where: accept) {
-      return try choose(among: candidates, for: request, method)
+    if let (tree, places) = exact.find(request, where: accept) {
+      return try choose(among: places, of: tree, for: request, method)
     }
-    if let candidates = loose?.values(for: request, where: accept) {
-      return try choose(among: candidates, for: request, method)
+    if let (tree, places) = loose?.find(request, where: accept) {
+      return try choose(among: places, of: tree, for: request, method)
     }
     throw Refusal(.noRoute)
   }
 
   private func choose(
-    among indexes: [Int], for request: Request, _ method: Range<Int>
+    among places: Range<Int>, of tree: PathTree, for request: Request, _ method: Range<Int>
   ) throws(Refusal) -> Route {
     var best: Route?
     var allowed: Set<[UInt8]> = []
     var isOnlyMethod = false
-    for index in indexes {
-      let route = routes[index]
+    for place in places {
+      let route = routes[tree[place]]
       guard route.port == nil || route.port == request.wantedPort,
         route.listeners?[request.listener.index] ?? true, hasHeaders(of: route, request)
       else { continue }

@@ -53,6 +53,8 @@ struct StatusReport {
     }
     json.object("configuration") { json in
       json.member("digest", shared.configDigest)
+      json.member("since", Self.time(shared.process.config.runningSinceMs))
+      json.member("lastReloadSuccessful", shared.process.config.isLastSuccessful)
       json.member("routes", shared.configuration.routes.count)
       json.list("listeners") { json in
         for listener in shared.configuration.listeners {

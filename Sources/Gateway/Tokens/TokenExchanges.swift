@@ -364,7 +364,8 @@ final class TokenExchanges {
         status: answer.status,
         contentType: answer.contentType.isEmpty ? nil : answer.contentType,
         retryAfter: answer.retryAfter, body: answer.content),
-      subject: flight.subject, subjectToken: subjectToken.span, nowMs: beganAtMs)
+      subject: flight.subject, subjectToken: subjectToken.span, askedAtMs: beganAtMs,
+      nowMs: Clock.wallMs())
     if target.exchange.settings.verify.signature {
       try await shared.checkSignature(of: issued, waiter, untilMs: untilMs)
     }

@@ -31,6 +31,7 @@ final class ServerState: Sendable {
   private let ejectedUntilMs = Atomic<Int64>(0)
   private let ejection = Mutex(Ejection())
   private let health = Mutex(HealthRecord())
+  private let isChecked = Atomic<Bool>(false)
   private let ejections = Atomic<UInt64>(0)
   let tallies = ServerTallies()
 
@@ -114,6 +115,8 @@ final class ServerState: Sendable {
   func noteCheck(
     isGood: Bool, isSilent: Bool, by settings: UpstreamSettings.HealthCheck
   ) -> HealthRecord.Change? {
+    // The last one of a configuration that is no more: nobody would ever take it back.
+    guard isChecked.load(ordering: .relaxed) else { return nil }
     let change = health.withLock { $0.note(isGood: isGood, by: settings) }
     switch change {
     case .fell: set(isSilent ? [.unwell, .silent] : .unwell, true)
@@ -123,8 +126,10 @@ final class ServerState: Sendable {
     return change
   }
 
-  /// No checks are made any more: what they said is of no use.
-  func forgetChecks() {
+  /// Says whether checks are made. When they no longer are, what they said is of no use.
+  func setChecked(_ isChecked: Bool) {
+    self.isChecked.store(isChecked, ordering: .relaxed)
+    if isChecked { return }
     health.withLock { $0 = HealthRecord() }
     if isUnwell { set([.unwell, .silent], false) }
   }

@@ -31,9 +31,7 @@ final class SharedUpstream: Sendable {
       return SharedServer(
         server.target, settings, context: material.context, state: known?.state ?? ServerState())
     }
-    if settings.healthCheck == nil {
-      for server in servers { server.state.forgetChecks() }
-    }
+    for server in servers { server.state.setChecked(settings.healthCheck != nil) }
     if servers.count == 1, servers[0].state.readmit(nowMs: Clock.monotonicNs() / 1_000_000) {
       report("\(place(0)) takes requests again: there is no other")
     }

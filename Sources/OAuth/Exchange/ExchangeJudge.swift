@@ -13,14 +13,18 @@ package struct ExchangeJudge: Sendable {
   }
 
   /// `subjectToken` is what was sent, and `subject` what it says; nil where the grant has no
-  /// caller. `nowMs` is when the call began, so that the time it took is no part of the issued
-  /// token's life.
+  /// caller. `askedAtMs` is when the call began (`nowMs` where it is nil): the time it took is no
+  /// part of a life told in seconds. What has ended by `nowMs` has ended, whenever it was asked
+  /// for.
   package func judge(
-    _ answer: TokenAnswer, subject: VerifiedToken?, subjectToken: Span<UInt8>, nowMs: Int64
+    _ answer: TokenAnswer, subject: VerifiedToken?, subjectToken: Span<UInt8>,
+    askedAtMs: Int64? = nil, nowMs: Int64
   ) throws(ExchangeRefusal) -> IssuedToken {
     switch answer.status {
     case 200:
-      return try issued(answer, subject: subject, subjectToken: subjectToken, nowMs: nowMs)
+      return try issued(
+        answer, subject: subject, subjectToken: subjectToken, askedAtMs: askedAtMs ?? nowMs,
+        nowMs: nowMs)
     case 429:
       throw ExchangeRefusal(
         .unavailable, note: note(answer.status),
@@ -121,7 +125,8 @@ package struct ExchangeJudge: Sendable {
   // Issued tokens
 
   private func issued(
-    _ answer: TokenAnswer, subject: VerifiedToken?, subjectToken: Span<UInt8>, nowMs: Int64
+    _ answer: TokenAnswer, subject: VerifiedToken?, subjectToken: Span<UInt8>,
+    askedAtMs: Int64, nowMs: Int64
   ) throws(ExchangeRefusal) -> IssuedToken {
     guard answer.isJSON, let root = parse(answer.body) else {
       throw ExchangeRefusal(.misconfigured, note: "200 without JSON")
@@ -135,7 +140,7 @@ package struct ExchangeJudge: Sendable {
       throw ExchangeRefusal(.unverified, note: "the caller's own token came back")
     }
     try refuseUnreadableJWT(token)
-    var endsAtMs = try lifeMs(root["expires_in"]).map { NumericDate.sum(nowMs, $0) }
+    var endsAtMs = try lifeMs(root["expires_in"]).map { NumericDate.sum(askedAtMs, $0) }
     if let claims = IssuedClaims(token) {
       try check(claims.root, subject: subject)
       if let exp = claims.root["exp"] {

@@ -232,12 +232,12 @@ extension BrokenFile {
           ]
         """#),
       #"""
-      routes.json:7:106: routes[0].forward.headers.remove[0]: the gateway itself decides about this field
-          7 |     { "match": { "path": "/" }, "exchange": "strip", "forward": { "to": "orders", "headers": { "remove": ["authorization", "x"], "set": { "X_Forwarded_For": "1" } } } }
-            |                                                                                                          ^~~~~~~~~~~~~~~
+      routes.json:7:107: routes[0].forward.headers.remove[0]: the gateway itself decides about this field
+          7 | …trip", "forward": { "to": "orders", "headers": { "remove": ["authorization", "x"], "set": { "X_Forwarded_For": "1" } } } }
+            |                                                              ^~~~~~~~~~~~~~~
       routes.json:7:139: routes[0].forward.headers.set.X_Forwarded_For: the gateway itself decides about this field
-          7 |     { "match": { "path": "/" }, "exchange": "strip", "forward": { "to": "orders", "headers": { "remove": ["authorization", "x"], "set": { "X_Forwarded_For": "1" } } } }
-            |                                                                                                                                           ^~~~~~~~~~~~~~~~~
+          7 | …s", "headers": { "remove": ["authorization", "x"], "set": { "X_Forwarded_For": "1" } } } }
+            |                                                              ^~~~~~~~~~~~~~~~~
       """#),
     .init(
       "two things to do",
@@ -314,10 +314,10 @@ extension BrokenFile {
           ]
         """#),
       #"""
-      routes.json:7:46: routes[0].rateLimit.by: missing; "ip", "claim:NAME", "header:NAME" or "route"
+      routes.json:7:46: routes[0].rateLimit.requests: missing; how many
           7 |     { "match": { "path": "/" }, "rateLimit": {}, "cors": "upstream", "redirect": {} }
             |                                              ^
-      routes.json:7:46: routes[0].rateLimit.requests: missing; how many
+      routes.json:7:46: routes[0].rateLimit.by: missing; "ip", "claim:NAME", "header:NAME" or "route"
           7 |     { "match": { "path": "/" }, "rateLimit": {}, "cors": "upstream", "redirect": {} }
             |                                              ^
       routes.json:7:82: routes[0].redirect.to: missing; such as "https://www.example.com/*"

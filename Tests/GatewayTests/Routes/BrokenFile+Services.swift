@@ -41,17 +41,14 @@ extension BrokenFile {
             |                                                           ^~~~~~~~~~~~~~~~~~
       """#),
     .init(
-      "balancing before its time",
+      "a health check without a path",
       file(
         "upstreams",
         #"{ "orders": { "servers": "http://a", "balance": "hash:header:x", "healthCheck": {} } }"#),
       #"""
-      routes.json:6:64: upstreams.orders.balance: "hash:header:x" is not supported yet
+      routes.json:6:96: upstreams.orders.healthCheck.path: missing; what is asked for, such as "/healthz"
           6 |   "upstreams": { "orders": { "servers": "http://a", "balance": "hash:header:x", "healthCheck": {} } }
-            |                                                                ^~~~~~~~~~~~~~~
-      routes.json:6:81: upstreams.orders.healthCheck: not supported yet
-          6 |   "upstreams": { "orders": { "servers": "http://a", "balance": "hash:header:x", "healthCheck": {} } }
-            |                                                                                 ^~~~~~~~~~~~~
+            |                                                                                                ^
       """#),
     .init(
       "an unknown balance",
@@ -62,7 +59,7 @@ extension BrokenFile {
       routes.json:6:41: upstreams.orders.servers: expected a list, found an object
           6 |   "upstreams": { "orders": { "servers": { "url": "http://a" }, "balance": "round-robbin" } }
             |                                         ^~~~~~~~~~~~~~~~~~~~~
-      routes.json:6:75: upstreams.orders.balance: expected "least-requests" or "round-robin"; did you mean "round-robin"?
+      routes.json:6:75: upstreams.orders.balance: expected "least-requests", "round-robin", "random", "hash:header:NAME" or "hash:claim:NAME"; did you mean "round-robin"?
           6 |   "upstreams": { "orders": { "servers": { "url": "http://a" }, "balance": "round-robbin" } }
             |                                                                           ^~~~~~~~~~~~~~
       """#),
@@ -110,7 +107,7 @@ extension BrokenFile {
       routes.json:7:5: routes[0].exchange: missing; an "audience" for the service, "strip" or "passthrough"
           7 |     {}
             |     ^
-      routes.json:7:5: routes[0].forward: missing; where requests go on to, or "respond"
+      routes.json:7:5: routes[0].forward: missing; where requests go on to, or "respond" or "redirect"
           7 |     {}
             |     ^
       """#),

@@ -88,7 +88,7 @@ struct IncludesTests {
       loaded.problems.map { "\($0.file):\($0.location?.line ?? 0) \($0.key): \($0.message)" } == [
         "a.json:1 upstreams.orders: given twice; it is at routes.json:5:17 already",
         "a.json:2 issuers.corp: given twice; it is at routes.json:3:15 already",
-        "a.json:3 routes[0].name: given twice; it is at routes.json:7:97 already",
+        "a.json:3 routes[0].name: given twice; it is at routes.json:7:90 already",
       ])
   }
 
@@ -114,10 +114,17 @@ struct IncludesTests {
     #expect(told.contains { $0.hasPrefix("routes.json include[0]: gone.json cannot be read: ") })
     #expect(told.contains { $0.hasPrefix("routes.json include[1]: cannot be looked for: ") })
     #expect(told.contains { $0.hasPrefix("broken.json : ") })
-    #expect(told.contains { $0.hasPrefix("list.json : expected an object, found a list") })
+    #expect(told.contains("routes.json include[3]: list.json does not begin with a brace"))
     #expect(told.contains("kinds.json routes: expected a list, found an object"))
     #expect(told.contains("kinds.json upstreams: expected an object, found a list"))
     #expect(told.contains { $0.hasPrefix("kinds.json include: unknown key") })
+  }
+
+  @Test func `what is no routes file is not shown`() {
+    let key = "-----BEGIN PRIVATE KEY-----"
+    let problems = including(#""*.pem""#, ["a.pem": "\(key)\nMIIE"]).problems
+    #expect(problems.map(\.message) == ["a.pem does not begin with a brace"])
+    #expect(!problems.map(\.description).joined().contains("BEGIN"))
   }
 
   @Test func `a pattern that finds nothing is warned of, and no file is read twice`() {

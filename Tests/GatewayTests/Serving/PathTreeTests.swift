@@ -6,23 +6,25 @@ import Wire
 
 extension PathTree {
   /// A tree of patterns as a routes file writes them; each stands for its index.
-  init(_ patterns: [String], ignoringCase: Bool = false) throws {
-    self.init(ignoringCase: ignoringCase)
+  convenience init(_ patterns: [String], ignoringCase: Bool = false) throws {
+    var made = PathPatterns(ignoringCase: ignoringCase)
     for (index, pattern) in patterns.enumerated() {
-      let segments = try PathPattern(UTF8Text(pattern)).segments.map { segment -> Segment in
+      let read = try PathPattern(UTF8Text(pattern)).segments
+      let segments = read.map { segment -> PathPatterns.Segment in
         switch segment {
         case .literal(let text): .literal(text.bytes)
         case .parameter: .parameter
         case .rest: .rest
         }
       }
-      insert(segments, value: index)
+      made.insert(segments, value: index)
     }
+    self.init(made)
   }
 
   func find(_ path: String) -> [Int]? {
     let bytes = Array(path.utf8)
-    return values(for: bytes.span)
+    return find(bytes.span) { _ in true }.map { $0.map { self[$0] } }
   }
 }
 
@@ -72,8 +74,8 @@ struct PathTreeTests {
     let tree = try PathTree(["/a/b", "/a/{x}", "/a/*", "/*"])
     let path = Array("/a/b".utf8)
     for refused in 0..<4 {
-      let found = tree.values(for: path.span) { $0[0] > refused }
-      #expect(found == (refused < 3 ? [refused + 1] : nil))
+      let found = tree.find(path.span) { tree[$0.lowerBound] > refused }
+      #expect(found.map { tree[$0.lowerBound] } == (refused < 3 ? refused + 1 : nil))
     }
   }
 

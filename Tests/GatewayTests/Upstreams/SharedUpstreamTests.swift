@@ -142,6 +142,9 @@ struct SharedUpstreamTests {
     #expect(last.servers[0] !== after.servers[2])
     #expect(last.servers[0].state === after.servers[2].state)
     #expect(last.servers[0].state.isTrusted && last.servers[1].state.isEjected)
+    // A check of before that ends late changes nothing.
+    for _ in 0..<5 { after.noteCheck(of: 2, fault: "down", isSilent: true, by: check, nowMs: 0) }
+    #expect(last.servers[0].state.isTrusted)
     // Nobody else is left.
     let lone = try make(#"{"servers": ["http://b"]}"#, after: last)
     #expect(lone.servers[0].state.isTrusted)

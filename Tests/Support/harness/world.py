@@ -13,6 +13,7 @@ from .issuer import AUDIENCE, Issuer
 from .program import environment
 from .token_service import TokenService
 from .upstream import Upstream
+from .waiting import PATIENCE
 
 SECRET = "s3cret-of-the-gateway"
 serial = itertools.count(1)
@@ -59,6 +60,8 @@ class World:
             },
             "routes": list(routes) or [self.route("/*")],
         }
+        if PATIENCE > 1:  # a test that holds the token service up is slower, too
+            base["exchanges"]["corp"]["timeout"] = f"{5 * PATIENCE}s"
         return merged(base, more)
 
     @property

@@ -1,0 +1,16 @@
+extension SharedState {
+  /// Which configuration runs, and whether the last attempt at another was refused, for Prometheus
+  /// and by the names that it has for its own.
+  func writeConfig(to text: inout MetricsText) {
+    text.begin(
+      "tollgate_config_last_reload_successful", .gauge,
+      "1 where the last routes file that was read is the one that runs; 0: it was refused.")
+    text.sample(UInt64(process.config.isLastSuccessful ? 1 : 0))
+    text.begin(
+      "tollgate_config_last_reload_success_timestamp_seconds", .gauge,
+      "Since when the running configuration runs.")
+    text.sample(Double(process.config.runningSinceMs) / 1_000)
+    text.begin("tollgate_config_info", .gauge, "The digest of the running configuration.")
+    text.sample(1 as UInt64, [("digest", configDigest)])
+  }
+}

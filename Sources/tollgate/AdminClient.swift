@@ -1,0 +1,143 @@
+import HTTP
+import Reactor
+import Synchronization
+import Wire
+
+/// Where a running gateway's admin address is.
+struct AdminAddress {
+  /// What the routes file's default is.
+  static let usual = "127.0.0.1:9901"
+
+  let host: String
+  let port: UInt16
+  /// As `Host` has it.
+  let authority: String
+
+  /// Reads `HOST:PORT` or `http://HOST:PORT`.
+  init?(_ text: String) {
+    guard let url = try? HTTPURL(text.contains("://") ? text : "http://\(text)"),
+      !url.origin.isSecure, ["", "/"].contains(url.suffix)
+    else { return nil }
+    host = url.origin.host
+    port = url.origin.port
+    authority = url.origin.authority
+  }
+}
+
+/// Asks a running gateway at its admin address.
+enum AdminClient {
+  /// Reads a command's one argument, or takes the usual address; nil after the operator was told
+  /// what is wrong.
+  static func address(_ arguments: [String], command: String) -> AdminAddress? {
+    let text = arguments.first ?? AdminAddress.usual
+    guard arguments.count <= 1, let address = AdminAddress(text) else {
+      Output.error(
+        """
+        tollgate \(command): "\(arguments.last ?? "")" is no admin address
+        Usage: tollgate \(command) [ADMIN], as in 127.0.0.1:9901
+        """)
+      return nil
+    }
+    return address
+  }
+
+  private final class Reply: Sendable {
+    let result = Mutex<Result<CallAnswer, CallFault>?>(nil)
+  }
+
+  /// Makes one call and waits for its answer, on this thread.
+  ///
+  /// - Returns: nil after the operator was told why there is none.
+  static func ask(
+    _ method: Call.Method, _ target: String, at address: AdminAddress, withinMs timeoutMs: Int64
+  ) -> CallAnswer? {
+    // Whoever waits may be interrupted.
+    Signals.unblock()
+    let reply = Reply()
+    do throws(SystemError) {
+      let loop = try EventLoop()
+      loop.spawn {
+        let result = await call(method, target, at: address, withinMs: timeoutMs, on: loop)
+        reply.result.withLock { $0 = result }
+        loop.stop()
+      }
+      loop.run()
+    } catch {
+      Output.error("tollgate: \(error)")
+      return nil
+    }
+    switch reply.result.withLock({ $0 }) {
+    case .success(let answer): return answer
+    case .failure(let fault):
+      Output.error("tollgate: the gateway at \(address.authority) \(fault.text)")
+    case nil: break
+    }
+    return nil
+  }
+
+  private static func call(
+    _ method: Call.Method, _ target: String, at address: AdminAddress, withinMs timeoutMs: Int64,
+    on loop: EventLoop
+  ) async -> Result<CallAnswer, CallFault> {
+    let pool = UpstreamPool(
+      Origin(host: address.host, port: address.port, isEncrypted: false),
+      settings: UpstreamPool.Settings(
+        connectTimeoutMs: 5_000, idleTimeoutMs: 5_000, idleMax: 1, resolveEveryMs: 60_000,
+        headBytesMax: 32 << 10),
+      tls: nil, resolver: Resolver(), buffers: BufferPool(),
+      count: ConnectionCount(max: 1, queue: 0), loop: loop)
+    let call = Call(
+      method, target: target, authority: address.authority, answerBytesMax: 16 << 20)
+    do throws(CallFault) {
+      return .success(
+        try await pool.call(call, waiter: Waiter(on: loop), untilMs: loop.nowMs + timeoutMs))
+    } catch {
+      return .failure(error)
+    }
+  }
+}
+
+/// `tollgate reload`: has a running gateway read its routes file again and waits for the outcome.
+enum ReloadCommand {
+  static func run(_ arguments: [String]) -> CommandLineTool.ExitStatus {
+    guard let address = AdminClient.address(arguments, command: "reload") else { return .usage }
+    guard let answer = AdminClient.ask(.post, "/reload", at: address, withinMs: 70_000)
+    else { return .couldNotRun }
+    let text = String(decoding: answer.content, as: UTF8.self)
+    switch answer.status {
+    case 200:
+      Output.line(text, terminator: "")
+      return .well
+    case 422:
+      Output.error(text, terminator: "")
+      return .badInput
+    default:
+      Output.error(text, terminator: "")
+      return .couldNotRun
+    }
+  }
+}
+
+/// `tollgate health`: whether a running gateway can serve; for images without a shell.
+enum HealthCommand {
+  static func run(_ arguments: [String]) -> CommandLineTool.ExitStatus {
+    guard let address = AdminClient.address(arguments, command: "health") else { return .usage }
+    guard let answer = AdminClient.ask(.get, "/readyz", at: address, withinMs: 5_000)
+    else { return .couldNotRun }
+    let text = String(decoding: answer.content, as: UTF8.self)
+    switch answer.status {
+    case 200:
+      Output.line("ready")
+      return .well
+    case 503:
+      // What is there is of no interest to who asks what is missing.
+      for line in text.split(separator: "\n") where !line.hasPrefix("[+]") {
+        Output.error(String(line))
+      }
+      return .badInput
+    default:
+      Output.error(text, terminator: "")
+      return .couldNotRun
+    }
+  }
+}

@@ -1,0 +1,127 @@
+import Gateway
+import Reactor
+
+/// What a running gateway is asked by its operator, one thing after the other: reloads, by SIGHUP,
+/// the admin address or a changed file; new log files by SIGUSR1; a new program in this one's place
+/// by SIGUSR2; the end by SIGTERM or SIGINT.
+struct Operating {
+  let gateway: Gateway
+  /// How the running configuration ends.
+  var shutdown: ShutdownSettings
+  /// Nil where there is no routes file to read again.
+  var reloading: Reloading?
+  /// Nil where no other program can take over.
+  var upgrading: Upgrading?
+  let manager: ServiceManager
+  /// Takes a line for the operator, and no time.
+  let say: (String) -> Void
+
+  /// Serves until it is to end, and ends.
+  mutating func serve() {
+    /// A signal that came while another thing was done.
+    var kept: Signals.Signal?
+    while true {
+      let signal = kept ?? Signals.next(withinMs: Reloading.lookEveryMs)
+      kept = nil
+      let requests = gateway.takeReloadRequests()
+      switch signal {
+      case .terminate, .interrupt:
+        Self.refuse(requests, "the gateway is ending")
+        return end(delayMs: shutdown.delayMs)
+      case .hangUp: reload(.asked, for: requests)
+      case .user2:
+        switch upgrade() {
+        case .handedOver:
+          Self.refuse(requests, "another process has just taken over")
+          return leave()
+        case .refused(let then):
+          say("tollgate: the upgrade did not come about: this process goes on")
+          kept = then
+        }
+      case .user1: gateway.reopenLogs()
+      case .bell: break
+      case nil: if requests.isEmpty { reload(.filesChanged, for: []) }
+      }
+      if signal != .hangUp, !requests.isEmpty { reload(.asked, for: requests) }
+    }
+  }
+
+  private mutating func reload(_ reason: Reloading.Reason, for requests: [ReloadRequest]) {
+    guard reloading != nil else {
+      guard reason == .asked else { return }
+      say("tollgate: there is no routes file to read again")
+      return Self.refuse(requests, "there is no routes file to read again")
+    }
+    guard let (outcome, other) = reloading?.look(reason) else { return }
+    if let other { shutdown = other }
+    for request in requests { request.answer(outcome) }
+  }
+
+  private static func refuse(_ requests: [ReloadRequest], _ why: String) {
+    for request in requests { request.answer(ReloadOutcome(.couldNotRun, "tollgate: \(why)\n")) }
+  }
+
+  private func upgrade() -> Upgrading.Outcome {
+    guard let upgrading else {
+      say("tollgate: there is no other program to take over")
+      return .refused(then: nil)
+    }
+    return upgrading.handOver(gateway, manager: manager, say: say)
+  }
+
+  /// Another process accepts: serves what is here to its end.
+  private func leave() {
+    gateway.leave()
+    say("tollgate: another process has taken over; requests under way are finished")
+    let untilMs = nowMs + Limits.leaveSoftlyMs
+    while gateway.connectionCount > 0, nowMs < untilMs {
+      switch Signals.next(withinMs: 20) {
+      case .terminate, .interrupt: return gateway.stop()
+      case .user1: gateway.reopenLogs()
+      case .user2, .hangUp, .bell, nil: break
+      }
+    }
+    drain(graceMs: shutdown.graceMs)
+  }
+
+  /// Fails readiness, waits for `delayMs`, and drains; a second signal ends at once.
+  private func end(delayMs: Int64) {
+    gateway.failReadiness()
+    manager.tellStopping("Finishing requests")
+    say("tollgate: ending; requests under way are finished")
+    let untilMs = nowMs + delayMs
+    while nowMs < untilMs {
+      if !goesOn(withinMs: min(20, untilMs - nowMs)) { return gateway.stop() }
+    }
+    drain(graceMs: shutdown.graceMs)
+  }
+
+  private func drain(graceMs: Int64) {
+    gateway.drain()
+    let untilMs = nowMs + graceMs
+    while !gateway.isDrained {
+      if nowMs >= untilMs {
+        say("tollgate: some requests did not finish in time and are cut")
+        break
+      }
+      if !goesOn(withinMs: min(20, untilMs - nowMs)) { break }
+    }
+    gateway.stop()
+  }
+
+  /// Takes a signal while the gateway ends.
+  ///
+  /// - Returns: false when it is to end at once.
+  private func goesOn(withinMs milliseconds: Int64) -> Bool {
+    let signal = Signals.next(withinMs: max(0, milliseconds))
+    Self.refuse(gateway.takeReloadRequests(), "the gateway is ending")
+    switch signal {
+    case .terminate, .interrupt: return false
+    case .user1: gateway.reopenLogs()
+    case .user2, .hangUp, .bell, nil: break
+    }
+    return true
+  }
+
+  private var nowMs: Int64 { Clock.monotonicNs() / 1_000_000 }
+}

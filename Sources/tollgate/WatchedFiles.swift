@@ -1,0 +1,61 @@
+import Crypto
+import Reactor
+
+/// Files that are looked at now and then: whether one has become another.
+///
+/// A look opens every path anew, so it sees what is renamed into its place, what a symbolic link
+/// leads to now (a folder's, too: a ConfigMap's), and a single file that is mounted into a
+/// container, where no event of its folder tells of a change. Most looks ask the file system for
+/// number, size and time; every few seconds one reads the files, as some times tell nothing.
+struct WatchedFiles {
+  private var paths: Set<String> = []
+  private var fingerprints: [String: Files.Fingerprint?] = [:]
+  private var digests: [String: [UInt8]] = [:]
+  private var looks = 0
+
+  /// A look in so many reads the files.
+  private static let looksADigest = 3
+  /// What is larger is known by number, size and time alone.
+  private static let digestBytesMax = 1 << 20
+
+  init(_ paths: Set<String>) {
+    watch(paths)
+  }
+
+  /// Watches these from now on. Of those that it has watched, what changed since the last look is
+  /// still to be seen.
+  mutating func watch(_ paths: Set<String>) {
+    self.paths = paths
+    fingerprints = fingerprints.filter { paths.contains($0.key) }
+    digests = digests.filter { paths.contains($0.key) }
+    for path in paths where fingerprints[path] == nil {
+      fingerprints[path] = .some(Files.fingerprint(path))
+      digests[path] = Self.digest(path)
+    }
+  }
+
+  /// - Parameter thoroughly: reads the files, whichever look this is.
+  /// - Returns: those that have changed since the last look, in order.
+  mutating func changed(thoroughly: Bool = false) -> [String] {
+    looks += 1
+    let reads = thoroughly || looks % Self.looksADigest == 0
+    var changed: [String] = []
+    for path in paths {
+      let fingerprint = Files.fingerprint(path)
+      let isOther = fingerprints[path] != .some(fingerprint)
+      guard isOther || reads else { continue }
+      let digest = Self.digest(path)
+      if isOther || digests[path] != digest { changed.append(path) }
+      fingerprints[path] = .some(fingerprint)
+      digests[path] = digest
+    }
+    return changed.sorted()
+  }
+
+  /// Nil for what is no regular file, or large, or not readable.
+  private static func digest(_ path: String) -> [UInt8]? {
+    guard Files.isRegular(path), let bytes = try? Files.read(path, bytesMax: digestBytesMax)
+    else { return nil }
+    return try? Digests.sha256(bytes.span)
+  }
+}
