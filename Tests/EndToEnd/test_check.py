@@ -355,10 +355,11 @@ def test_what_is_wrong_with_servers_is_told(world, write, asked, tmp_path):
             return stack.enter_context(s_server(files, *options))
 
         silent = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
-        sick, plain = free_port(), world.upstream.url.rpartition(":")[2]
+        sick = free_port()
         http = f"""server {{ listen 127.0.0.1:{sick};
           location = /well {{ return 204; }} location = /sick {{ return 503; }} }}"""
-        nginx = stack.enter_context(Nginx(tmp_path, http, sick))
+        nginx = Nginx(tmp_path, http, sick)
+        stack.callback(nginx.end)
         servers = {
             "closed": (f"http://127.0.0.1:{free_port()}", {}),
             "unix": (f"unix:{tmp_path}/no.sock", {}),
@@ -377,7 +378,7 @@ def test_what_is_wrong_with_servers_is_told(world, write, asked, tmp_path):
                 secure(good, "-Verify", "1", "-CAfile", str(authority)),
                 {"tls": trust | {"certificate": good["chain"], "key": good["key"]}},
             ),
-            "plain": (f"https://127.0.0.1:{plain}", {"tls": trust}),
+            "plain": (f"https://127.0.0.1:{sick}", {"tls": trust}),
             "silent": (
                 f"https://127.0.0.1:{silent.getsockname()[1]}",
                 {"tls": trust, "connectTimeout": "300ms"},

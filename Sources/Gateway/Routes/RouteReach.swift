@@ -58,13 +58,15 @@ enum RouteReach {
     }
     if rivals.isEmpty { return nil }
     var takers: [ReadRoute] = []
+    // nil: one that nobody names.
+    let methods: [UTF8Text?] = match.methods.map { $0.map(Optional.some) } ?? [nil]
     for listener in match.listeners ?? Array(0..<listenerCount) {
-      // nil: one that nobody names.
-      for method in match.methods?.map(Optional.some) ?? [nil] {
+      for method in methods {
         let taker = rivals.first { other in
           guard let rival = other.match else { return false }
-          let takesMethod = rival.methods.map { methods in method.map(methods.contains) ?? false }
-          return rival.listeners?.contains(listener) ?? true && takesMethod ?? true
+          guard rival.listeners?.contains(listener) ?? true else { return false }
+          guard let taken = rival.methods else { return true }
+          return method.map { taken.contains($0) } ?? false
         }
         guard let taker else { return nil }
         if !takers.contains(where: { $0.key == taker.key && $0.place == taker.place }) {

@@ -1,4 +1,4 @@
-package import Wire
+import Wire
 
 /// A question that tells a token endpoint from anything else, and that costs nobody anything.
 ///
