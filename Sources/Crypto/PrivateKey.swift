@@ -4,7 +4,7 @@ import COpenSSL
 /// proves itself with `private_key_jwt`. Prints as redacted.
 package final class PrivateKey: Sendable, CustomStringConvertible {
   package enum Kind: Hashable, Sendable {
-    case rsa2048, p256, ed25519
+    case rsa2048, p256, p384, p521, ed25519
   }
 
   /// The public half.
@@ -18,6 +18,8 @@ package final class PrivateKey: Sendable, CustomStringConvertible {
         switch kind {
         case .rsa2048: unsafe tollgate_EVP_RSA_gen(2048)
         case .p256: unsafe tollgate_EVP_EC_gen("P-256")
+        case .p384: unsafe tollgate_EVP_EC_gen("P-384")
+        case .p521: unsafe tollgate_EVP_EC_gen("P-521")
         case .ed25519: unsafe tollgate_EVP_PKEY_gen("ED25519")
         }
       guard let key = unsafe key else { throw .callFailed("EVP_PKEY_Q_keygen") }

@@ -165,7 +165,8 @@ package final class DemoSystem: Sendable {
       throw Failure(description: loaded.problems.map { "\($0)" }.joined(separator: "\n"))
     }
     do throws(StartFailure) {
-      return (try Gateway.start(configuration, report: report), configuration.shutdown)
+      let gateway = try Gateway.start(configuration) { report($0.text) }
+      return (gateway, configuration.shutdown)
     } catch {
       switch error {
       case .problems(let problems):

@@ -105,4 +105,19 @@ package enum Limits {
   /// While somebody waits, the oldest handshake ends when it took longer than this: who stalls must
   /// not hold a place to the deadline. A caller that means it needs two round trips.
   static let handshakeGraceMs: Int64 = 2_000
+  /// Spans that wait for the collector at each worker, some 1,500 of 700 bytes in a MiB: what does
+  /// not fit while a batch is under way is dropped and counted.
+  static let traceQueuedBytesMax = 2 << 20
+  /// A batch is sent at this size, or after `traceDelayMs`: collectors take 4 MiB and more.
+  static let traceBatchBytes = 256 << 10
+  static let traceDelayMs: Int64 = 1_000
+  /// The collector has so long to take a batch (OpenTelemetry's exporters wait as long).
+  static let traceTimeoutMs: Int64 = 10_000
+  /// A batch that it did not take is sent again after a second, then two, so often in all.
+  static let traceAttemptsMax = 3
+  static let tracePauseMs: Int64 = 1_000
+  static let tracePauseMsMax: Int64 = 30_000
+  static let traceAnswerBytesMax = 64 << 10
+  /// At the process's end the last spans have so long.
+  static let traceEndMs: Int64 = 500
 }

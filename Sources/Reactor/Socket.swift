@@ -69,6 +69,19 @@ package final class Socket {
 
   deinit { loop.unregister(self, token) }
 
+  /// Two sockets that are each other's far end, of one process.
+  ///
+  /// - Throws: `socketpair`'s refusal (EMFILE, ENFILE, ENOMEM).
+  package static func pair(on loop: EventLoop) throws(SystemError) -> (Socket, Socket) {
+    var ends: [CInt] = [-1, -1]
+    let kinds = [SOCK_STREAM, SOCK_NONBLOCK, SOCK_CLOEXEC]
+    let type = kinds.reduce(CInt(0)) { $0 | CInt($1.rawValue) }
+    _ = try SystemError.check("socketpair") { unsafe socketpair(AF_UNIX, type, 0, &ends) }
+    let other = FileDescriptor(adopting: ends[1])
+    let one = try Socket(FileDescriptor(adopting: ends[0]), on: loop)
+    return (one, try Socket(other, on: loop))
+  }
+
   /// Notes what epoll reported and wakes the task.
   func mark(_ events: UInt32) {
     if events & clinux_epollin != 0 { canRead = true }

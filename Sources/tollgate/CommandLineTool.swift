@@ -12,17 +12,23 @@ enum CommandLineTool {
     case usage = 2
     /// It could not run: an address in use…
     case couldNotRun = 3
+    /// `explain`: the request would be turned away.
+    case refused = 4
   }
 
   static let usage = """
     Usage: tollgate COMMAND
 
       run [ROUTES]     serve what the routes file says; --watch: and reload it when it changes
+                       --log-format json: what it says itself as JSON, a line each
       check [ROUTES]   say what is wrong with a routes file, and start nothing; --live asks
                        everybody whom it names
+      explain [ROUTES] METHOD URL
+                       say what would happen to a request and why, step by step
       reload [ADMIN]   have a running gateway read its routes file again, and say what changed
       health [ADMIN]   say whether a running gateway can serve, and what is missing
       logs [FILE…]     show an access log: aligned, filtered, followed or summed up
+      top [ADMIN]      show a running gateway live: rates, latencies, refusals, servers
       demo [--once]    a whole system on this machine to try it out; --once checks it and ends
       schema           print the JSON Schema of the routes file, for editors
       version          print the version
@@ -30,7 +36,8 @@ enum CommandLineTool {
 
     ROUTES is routes.json here, else /etc/tollgate/routes.json. ADMIN is the gateway's admin
     address, 127.0.0.1:9901 where none is given.
-    Exit status: 0 well, 1 the input is wrong (or it can't serve), 2 usage, 3 it could not run.
+    Exit status: 0 well, 1 the input is wrong (or it can't serve), 2 usage, 3 it could not run,
+    4 (of explain) the request would be refused.
 
     """
 
@@ -38,15 +45,20 @@ enum CommandLineTool {
     let rest = Array(arguments.dropFirst())
     let status: ExitStatus
     if rest.contains("--help") || rest.contains("-h") {
-      Output.line(arguments.first == "logs" ? LogsCommand.usage : usage, terminator: "")
+      let ofCommand = [
+        "explain": ExplainCommand.usage, "logs": LogsCommand.usage, "top": TopCommand.usage,
+      ]
+      Output.line(arguments.first.flatMap { ofCommand[$0] } ?? usage, terminator: "")
       return ExitStatus.well.rawValue
     }
     switch arguments.first {
     case "run": status = RunCommand.run(rest)
     case "check": status = CheckCommand.run(rest)
+    case "explain": status = ExplainCommand.run(rest)
     case "reload": status = ReloadCommand.run(rest)
     case "health": status = HealthCommand.run(rest)
     case "logs": status = LogsCommand.run(rest)
+    case "top": status = TopCommand.run(rest)
     case "demo": status = DemoCommand.run(rest)
     case "schema":
       do throws(SystemError) {

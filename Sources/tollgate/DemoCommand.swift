@@ -27,7 +27,7 @@ enum DemoCommand {
     let system = start(log: .standardOutput) { Output.error("tollgate: \($0)") }
     guard let system else { return .couldNotRun }
     Output.line(Guide(system, paint: paint).text)
-    RunCommand.serveUntilEnded(system.gateway, system.shutdown) { Output.error($0) }
+    RunCommand.serveUntilEnded(system.gateway, system.shutdown) { Output.error($0.text) }
     system.stopAfterGateway()
     return .well
   }

@@ -14,7 +14,7 @@ struct Operating {
   var upgrading: Upgrading?
   let manager: ServiceManager
   /// Takes a line for the operator, and no time.
-  let say: (String) -> Void
+  let say: (OperatorLine) -> Void
 
   /// Serves until it is to end, and ends.
   mutating func serve() {
@@ -35,7 +35,7 @@ struct Operating {
           Self.refuse(requests, "another process has just taken over")
           return leave()
         case .refused(let then):
-          say("tollgate: the upgrade did not come about: this process goes on")
+          say(.warning("tollgate: the upgrade did not come about: this process goes on"))
           kept = then
         }
       case .user1: gateway.reopenLogs()
@@ -101,7 +101,7 @@ struct Operating {
     let untilMs = nowMs + graceMs
     while !gateway.isDrained {
       if nowMs >= untilMs {
-        say("tollgate: some requests did not finish in time and are cut")
+        say(.warning("tollgate: some requests did not finish in time and are cut"))
         break
       }
       if !goesOn(withinMs: min(20, untilMs - nowMs)) { break }

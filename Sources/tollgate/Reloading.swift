@@ -19,7 +19,7 @@ struct Reloading {
   private let path: String
   private let watchesRoutes: Bool
   private let manager: ServiceManager
-  private let say: (String) -> Void
+  private let say: (OperatorLine) -> Void
   private let workers: Configuration.Workers
   /// The routes file that runs.
   private var routes: [UInt8]?
@@ -27,7 +27,7 @@ struct Reloading {
 
   init(
     _ gateway: Gateway, path: String, _ recorded: RecordedFiles, _ configuration: Configuration,
-    watchesRoutes: Bool, manager: ServiceManager, say: @escaping (String) -> Void
+    watchesRoutes: Bool, manager: ServiceManager, say: @escaping (OperatorLine) -> Void
   ) {
     self.gateway = gateway
     self.path = path
@@ -67,9 +67,9 @@ struct Reloading {
     let recorded = RecordedFiles(routesAt: path, holding: isFresh ? nil : routes)
     let loaded = RoutesArgument.load(path, recorded)
     let said = Said(say)
-    for warning in loaded.warnings { said.say("\(warning)") }
+    for warning in loaded.warnings { said.say(.warning("\(warning)")) }
     guard let configuration = loaded.configuration else {
-      for problem in loaded.problems { said.say("\(problem)") }
+      for problem in loaded.problems { said.say(.error("\(problem)")) }
       return (said.refused(.badInput), nil)
     }
     let before = gateway.configDigest
@@ -79,23 +79,27 @@ struct Reloading {
     } catch {
       switch error {
       case .problems(let problems):
-        for problem in problems { said.say("\(loaded.problem(at: problem.place, problem.text))") }
+        for problem in problems {
+          said.say(.error("\(loaded.problem(at: problem.place, problem.text))"))
+        }
         return (said.refused(.badInput), nil)
       case .system(let text):
-        said.say("tollgate: \(text)")
+        said.say(.error("tollgate: \(text)"))
         return (said.refused(.couldNotRun), nil)
       }
     }
     RoutesArgument.warn(gateway.warnings, loaded) { said.say($0) }
-    if let warning = OpenFiles.warning(for: configuration) { said.say(warning) }
+    if let warning = OpenFiles.warning(for: configuration) { said.say(.warning(warning)) }
     if configuration.workers != workers {
       said.say(
-        "tollgate: another number of workers takes a new start; all else is as \(path) says")
+        .warning(
+          "tollgate: another number of workers takes a new start; all else is as \(path) says"))
     }
     let after = gateway.configDigest
     said.say(
-      "tollgate: reloaded \(path): "
-        + (before == after ? "it says the same as before" : "now \(after), it was \(before)"))
+      .info(
+        "tollgate: reloaded \(path): "
+          + (before == after ? "it says the same as before" : "now \(after), it was \(before)")))
     for line in changes.lines { said.say("  \(line)") }
     for file in changed where file != path { said.say("  ~ file \(file)") }
     routes = recorded.routes
@@ -110,18 +114,18 @@ struct Reloading {
 
   /// What is said to the operator, and to whoever asked.
   private final class Said {
-    private let sayOn: (String) -> Void
+    private let sayOn: (OperatorLine) -> Void
     private(set) var text = ""
 
-    init(_ sayOn: @escaping (String) -> Void) { self.sayOn = sayOn }
+    init(_ sayOn: @escaping (OperatorLine) -> Void) { self.sayOn = sayOn }
 
-    func say(_ line: String) {
-      text += "\(line)\n"
+    func say(_ line: OperatorLine) {
+      text += "\(line.text)\n"
       sayOn(line)
     }
 
     func refused(_ kind: ReloadOutcome.Kind) -> ReloadOutcome {
-      say("tollgate: nothing has changed: what ran before goes on")
+      say(.error("tollgate: nothing has changed: what ran before goes on"))
       return ReloadOutcome(kind, text)
     }
   }

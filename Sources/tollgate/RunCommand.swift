@@ -37,25 +37,26 @@ enum RoutesArgument {
 extension RoutesArgument {
   static func warn(
     _ warnings: [PlacedProblem], _ loaded: LoadedRoutes,
-    say: (String) -> Void = { Output.error($0) }
+    say: (OperatorLine) -> Void = { Output.error($0.text) }
   ) {
     for warning in warnings {
-      say("\(loaded.problem(at: warning.place, warning.text, severity: .warning))")
+      say(.warning("\(loaded.problem(at: warning.place, warning.text, severity: .warning))"))
     }
   }
 
   /// Tells the operator why nothing was started.
   static func explain(
-    _ failure: StartFailure, _ loaded: LoadedRoutes
+    _ failure: StartFailure, _ loaded: LoadedRoutes,
+    say: (OperatorLine) -> Void = { Output.error($0.text) }
   ) -> CommandLineTool.ExitStatus {
     switch failure {
     case .problems(let problems):
       for problem in problems {
-        Output.error("\(loaded.problem(at: problem.place, problem.text))")
+        say(.error("\(loaded.problem(at: problem.place, problem.text))"))
       }
       return .badInput
     case .system(let text):
-      Output.error("tollgate: \(text)")
+      say(.error("tollgate: \(text)"))
       return .couldNotRun
     }
   }
@@ -100,40 +101,41 @@ enum CheckCommand {
 enum RunCommand {
   static func run(_ arguments: [String]) -> CommandLineTool.ExitStatus {
     let watches = arguments.contains("--watch")
-    let rest = arguments.filter { $0 != "--watch" }
+    var rest = arguments.filter { $0 != "--watch" }
+    guard let format = takeLogFormat(&rest) else { return .usage }
     guard let path = RoutesArgument.parse(rest, command: "run") else { return .usage }
-    let takeover: Takeover?
-    do throws(HandoverFault) {
-      takeover = try Takeover.begin()
-    } catch {
-      Output.error("tollgate: this process takes over nothing: \(error)")
-      return .couldNotRun
-    }
-    let files = RecordedFiles(routesAt: path)
-    let loaded = RoutesArgument.load(path, files)
-    for warning in loaded.warnings { Output.error("\(warning)") }
-    for problem in loaded.problems { Output.error("\(problem)") }
-    guard let configuration = loaded.configuration else { return .badInput }
     // From here on nobody waits for who reads standard error.
     let log: OperatorLog
     do throws(SystemError) {
-      log = try OperatorLog()
+      log = try OperatorLog(format: format)
     } catch {
       Output.error("tollgate: \(error)")
       return .couldNotRun
     }
     defer { log.end() }
+    let takeover: Takeover?
+    do throws(HandoverFault) {
+      takeover = try Takeover.begin()
+    } catch {
+      log.say(.error("tollgate: this process takes over nothing: \(error)"))
+      return .couldNotRun
+    }
+    let files = RecordedFiles(routesAt: path)
+    let loaded = RoutesArgument.load(path, files)
+    for warning in loaded.warnings { log.say(.warning("\(warning)")) }
+    for problem in loaded.problems { log.say(.error("\(problem)")) }
+    guard let configuration = loaded.configuration else { return .badInput }
     DescriptorShares.raiseProcessLimit()
     let gateway: Gateway
     do throws(StartFailure) {
       gateway = try Gateway.start(configuration, inheriting: takeover?.inheritance) {
-        log.say("tollgate: \($0)")
+        log.report($0)
       }
     } catch {
-      return RoutesArgument.explain(error, loaded)
+      return RoutesArgument.explain(error, loaded) { log.say($0) }
     }
     RoutesArgument.warn(gateway.warnings, loaded) { log.say($0) }
-    if let warning = OpenFiles.warning(for: configuration) { log.say(warning) }
+    if let warning = OpenFiles.warning(for: configuration) { log.say(.warning(warning)) }
     if let takeover, !takeover.finish(gateway, say: { log.say($0) }) {
       gateway.stop()
       return .couldNotRun
@@ -152,9 +154,28 @@ enum RunCommand {
     return .well
   }
 
+  /// Takes `--log-format text|json` out of the arguments.
+  ///
+  /// - Returns: nil after the operator was told what is wrong with it.
+  private static func takeLogFormat(_ arguments: inout [String]) -> OperatorLineFormat? {
+    let name = "--log-format"
+    guard let index = arguments.firstIndex(where: { $0 == name || $0.hasPrefix("\(name)=") })
+    else { return .text }
+    let argument = arguments.remove(at: index)
+    var value: String?
+    if argument != name {
+      value = String(argument.dropFirst(name.count + 1))
+    } else if index < arguments.count {
+      value = arguments.remove(at: index)
+    }
+    if let value, let format = OperatorLineFormat(rawValue: value) { return format }
+    Output.error("tollgate run: --log-format is text or json, not \"\(value ?? "")\"")
+    return nil
+  }
+
   /// Serves until SIGTERM or SIGINT, without reloads.
   static func serveUntilEnded(
-    _ gateway: Gateway, _ shutdown: ShutdownSettings, say: @escaping (String) -> Void
+    _ gateway: Gateway, _ shutdown: ShutdownSettings, say: @escaping (OperatorLine) -> Void
   ) {
     var operating = Operating(
       gateway: gateway, shutdown: shutdown, reloading: nil, upgrading: nil,

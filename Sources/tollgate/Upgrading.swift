@@ -38,10 +38,10 @@ struct Upgrading {
   private static let servingMs: Int64 = 10_000
 
   func handOver(
-    _ gateway: Gateway, manager: ServiceManager, say: (String) -> Void
+    _ gateway: Gateway, manager: ServiceManager, say: (OperatorLine) -> Void
   ) -> Outcome {
     guard getpid() != 1 else {
-      say("tollgate: process 1 can't be replaced: what it runs in ends with it")
+      say(.error("tollgate: process 1 can't be replaced: what it runs in ends with it"))
       return .refused(then: nil)
     }
     let legacy = gateway.legacy
@@ -50,7 +50,7 @@ struct Upgrading {
     do throws(SystemError) {
       (successor, channel) = try Successor.start(arguments, inheriting: legacy.numbers)
     } catch {
-      say("tollgate: \(error)")
+      say(.error("tollgate: \(error)"))
       return .refused(then: nil)
     }
     say("tollgate: process \(successor.process) was started to take over")
@@ -73,7 +73,7 @@ struct Upgrading {
       successor.end()
       switch error {
       case .text(let text):
-        say("tollgate: process \(successor.process) did not take over: \(text)")
+        say(.error("tollgate: process \(successor.process) did not take over: \(text)"))
         return .refused(then: watch.wasHungUp ? .hangUp : nil)
       case .signal(let signal):
         return .refused(then: signal)
@@ -173,11 +173,11 @@ struct Takeover {
   /// Waits until the gateway can serve and is told to, and opens its doors.
   ///
   /// - Returns: false when it is not to: the other process goes on.
-  func finish(_ gateway: Gateway, say: (String) -> Void) -> Bool {
+  func finish(_ gateway: Gateway, say: (OperatorLine) -> Void) -> Bool {
     let untilMs = Clock.monotonicNs() / 1_000_000 + Self.keysMs
     while inheritance.wasReady, !gateway.isReady {
       guard Clock.monotonicNs() / 1_000_000 < untilMs else {
-        say("tollgate: this process takes over nothing: it can't serve, and the other can")
+        say(.error("tollgate: this process takes over nothing: it can't serve, and the other can"))
         return false
       }
       switch Signals.next(withinMs: 20) {

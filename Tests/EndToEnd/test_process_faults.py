@@ -278,12 +278,12 @@ def test_a_clock_that_is_set_harms_nobody(world, person, tmp_path):
             put(seconds)
             assert quietly(gateway, person, token) == 200
         assert len(world.tokens.calls_for(token)) == calls, "no token was had anew for a second"
-        for seconds, word in ((86_400, "token_expired"), (-86_400, "token_not_yet_valid"),
-                              (3, None), (-3_600, "token_not_yet_valid"), (0, None)):  # fmt: skip
+        # The test's tokens have an end and no beginning.
+        for seconds in (86_400, -86_400, 7_200, 3, -3_600, 0):
             put(seconds)
             answer = ask(gateway.port, "GET", "/x", person, token)
-            if word:
-                assert (answer.status, answer.problem) == (401, word), seconds
+            if seconds > 3_600:
+                assert (answer.status, answer.problem) == (401, "token_expired"), seconds
             else:
                 assert answer.status == 200, (seconds, answer)
             # A deadline is what it was: neither at once nor never.

@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import json
 import os
 import signal
 import socket
@@ -12,6 +13,7 @@ import pytest
 import websockets
 from harness.client import Connection, ask, request_bytes
 from harness.keys import claims_of
+from harness.upstream import Upstream
 from harness.waiting import until
 from websockets.sync.client import connect
 from websockets.sync.server import serve
@@ -158,8 +160,13 @@ def test_a_refusal_of_the_service_is_an_answer(world, gateway, person):
 def switch(world, path, then=lambda exchange: None, answer=SWITCHED):
     """Has the upstream switch protocols there, and `then` have the connection."""
     done = threading.Event()
+    world.upstream.on(path, switching(then, answer, done))
+    return done
 
-    @world.upstream.on(path)
+
+def switching(then, answer=SWITCHED, done=None):
+    """A server's behaviour: `answer`, then whatever the other protocol is."""
+
     def behaviour(exchange):
         exchange.ended = True
         exchange.stream.socket.settimeout(20)
@@ -168,9 +175,10 @@ def switch(world, path, then=lambda exchange: None, answer=SWITCHED):
             then(exchange)
         finally:
             exchange.stream.end()
-            done.set()
+            if done:
+                done.set()
 
-    return done
+    return behaviour
 
 
 def ask_for_upgrade(world, connection, path, person, fields=UPGRADE, ahead=b"", **token):
@@ -476,6 +484,24 @@ def test_it_goes_on_for_as_long_as_the_process_may_take(world, person):
         gateway.end()
 
 
+def test_it_goes_with_its_listener(world, person):
+    done = switch(world, "/raw/listener", answer_back)
+    route = world.route("/raw/*", forward={"upgrade": "websocket"})
+    listeners = [world.clear_listener, world.tls_listener]
+    routes = world.routes(route, listeners=listeners, shutdown={"grace": "2s"})
+    with world.gateway(routes) as gateway:
+        with Connection(gateway.ports["tls"], world.tls) as connection:
+            ask_for_upgrade(world, connection, "/raw/listener", person)
+            assert connection.answer().status == 101
+            fewer = gateway.routes | {"listeners": gateway.routes["listeners"][:1]}
+            gateway.file.write_text(json.dumps(fewer))
+            gateway.signal(signal.SIGHUP)
+            until(lambda: "reloaded" in gateway.said(), "the reload")
+            connection.send(b"still here")
+            assert connection.exactly(10) == b"still here"
+            assert connection.ended() and done.wait(20)
+
+
 def test_a_tunnel_is_a_connection_like_any_other(world, person):
     switch(world, "/raw/counted", answer_back)
     route = world.route("/raw/*", forward={"upgrade": ["websocket"]})
@@ -496,6 +522,35 @@ def one_that_is_served(world, gateway, person):
         return connection
     connection.close()
     return None
+
+
+def test_tunnels_that_break_say_nothing_of_their_server(world, person):
+    def breaks(exchange):
+        exchange.stream.exactly(2)
+        exchange.reset()
+
+    second = Upstream([world.tokens], [world.issuer])
+    servers = [world.upstream, second]
+    for server in servers:
+        server.on("/raw/breaks", switching(breaks))
+    upstream = {
+        "servers": [server.url for server in servers],
+        "balance": "round-robin",
+        "outlier": {"failures": 2},
+    }
+    route = world.route("/raw/*", forward={"to": "pair", "upgrade": ["websocket"]})
+    routes = world.routes(route, upstreams={"pair": upstream}, workers=1)
+    with contextlib.closing(second), world.gateway(routes) as gateway:
+        for _ in range(8):
+            with Connection(gateway.port) as connection:
+                ask_for_upgrade(world, connection, "/raw/breaks", person)
+                assert connection.answer().status == 101
+                connection.send(b"go")
+                assert connection.rest() == b""
+        until(lambda: gateway.log_text().count("/raw/breaks") == 8, "the tunnels to have ended")
+        for _ in range(8):
+            assert world.ask(gateway, "GET", "/raw/both", person).status == 200
+        assert [len(server.seen("/raw/both")) for server in servers] == [4, 4]
 
 
 def test_what_it_carried_is_counted(world, gateway, person):

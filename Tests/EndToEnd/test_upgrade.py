@@ -34,12 +34,12 @@ def running(pid):
 class Line:
     """A gateway, and those that take over from it one after the other."""
 
-    def __init__(self, world, routes=None, **more):
+    def __init__(self, world, routes=None, script=None, **more):
         self.world = world
         self.folder = pathlib.Path(world.folder, f"line-{free_port()}")
         self.folder.mkdir()
         self.program = self.folder / "tollgate"
-        self.put(tollgate_binary())
+        self.script(script) if script else self.put(tollgate_binary())
         self.gateway = world.start(routes or world.routes(), binary=self.program, **more)
         self.pids = [self.gateway.pid]
 
@@ -458,31 +458,24 @@ def test_a_unix_sockets_file_outlives_each_of_them(world):
     assert not path.exists()
 
 
-def test_sockets_that_systemd_passed_are_handed_on(world, tmp_path):
-    port = free_port()
-    with socket.socket() as passed:
-        passed.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        passed.bind(("127.0.0.1", port))
-        passed.listen(100)
-        number = passed.fileno()
+ACTIVATE = """\
+#!/usr/bin/env python3
+import os, socket, sys
+passed = socket.create_server(("127.0.0.1", PORT))
+os.dup2(passed.fileno(), 3)
+if passed.fileno() == 3:
+    os.set_inheritable(3, True)
+named = {"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": "1", "LISTEN_FDNAMES": "web"}
+os.execve(PROGRAM, sys.argv, os.environ | named)
+"""
 
-        wrapper = tmp_path / "activate"
-        wrapper.write_text(
-            '#!/bin/sh\nLISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=web exec "$0.real" "$@"\n'
-        )
-        listeners = [world.clear_listener, {"name": "passed", "address": "systemd:web"}]
-        line = ended(Line.__new__(Line))
-        line.world, line.folder = world, tmp_path
-        line.program = tmp_path / "tollgate"
-        shutil.copy(tollgate_binary(), tmp_path / "tollgate.real")
-        shutil.copy(wrapper, line.program)
-        line.program.chmod(0o755)
-        line.gateway = world.start(
-            world.routes(listeners=listeners), binary=line.program,
-            prepare=lambda: os.dup2(number, 3, inheritable=True),
-        )  # fmt: skip
-        line.pids = [line.gateway.pid]
-    with contextlib.closing(line):
+
+def test_sockets_that_systemd_passed_are_handed_on(world):
+    port = free_port()
+    listeners = [world.clear_listener, {"name": "passed", "address": "systemd:web"}]
+    text = ACTIVATE.replace("PORT", str(port)).replace("PROGRAM", repr(tollgate_binary()))
+    routes = world.routes(listeners=listeners)
+    with contextlib.closing(ended(Line(world, routes, script=text))) as line:
         token = world.issuer.token("passed")
         line.put(tollgate_binary())
         for _ in range(2):

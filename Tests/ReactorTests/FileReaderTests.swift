@@ -57,7 +57,8 @@ struct FileReaderTests {
       #expect(renamed == 0)
       let writer = try WorkerThread.start("writer") {
         do {
-          try Files.write(Array("former".utf8), to: Files.openAppending(former).raw)
+          let file = try Files.openAppending(former)
+          try Files.write(Array("former".utf8), to: file.raw)
         } catch {
           Issue.record(error)
         }

@@ -189,6 +189,14 @@ static inline void clinux_forget_pages(void *pages, size_t count) {
 }
 
 static inline int clinux_duplicate(int fd) { return fcntl(fd, F_DUPFD_CLOEXEC, 3); }
+// A terminal's columns and rows; -1 where the descriptor is none.
+static inline int clinux_terminal_size(int fd, int *columns, int *rows) {
+  struct winsize size;
+  if (ioctl(fd, TIOCGWINSZ, &size) != 0) return -1;
+  *columns = size.ws_col;
+  *rows = size.ws_row;
+  return 0;
+}
 static inline int clinux_open_reading(const char *path) {
   return open(path, O_RDONLY | O_CLOEXEC);
 }

@@ -67,6 +67,11 @@ package enum LogText {
     if bytes.contains(UInt8(ascii: "\\")) {
       text = text.replacing("\\\"", with: "\"").replacing("\\/", with: "/")
     }
+    return printable(text)
+  }
+
+  /// The text without what a terminal would obey.
+  static func printable(_ text: String) -> String {
     guard text.unicodeScalars.contains(where: isControl) else { return text }
     var clean = String.UnicodeScalarView()
     for scalar in text.unicodeScalars { clean.append(isControl(scalar) ? "\u{FFFD}" : scalar) }

@@ -231,6 +231,11 @@ final class AccessLog {
     if record.exchangeNs > 0, key(.exchangeMs) { appendThousandths(record.exchangeNs / 1_000) }
     if record.connectNs > 0, key(.connectMs) { appendThousandths(record.connectNs / 1_000) }
     if record.firstByteNs > 0, key(.firstByteMs) { appendThousandths(record.firstByteNs / 1_000) }
+    if isWanted(.trace), let trace = request.traceID, key(.trace) {
+      lines.append(UInt8(ascii: "\""))
+      trace.append(to: &lines)
+      lines.append(UInt8(ascii: "\""))
+    }
     if let aborted = record.aborted, key(.aborted) {
       lines.append(aborted == .client ? "\"client\"" : "\"upstream\"")
     }

@@ -52,6 +52,9 @@ struct AccessRecord {
   /// Bytes that came through a tunnel from the caller.
   var tunnelBytesIn: UInt64 = 0
   var aborted: Aborted?
+  /// When the token's verification began, and when it was first waited for another; 0: not at all.
+  var authBeganNs: Int64 = 0
+  var exchangeBeganNs: Int64 = 0
   var authNs: Int64 = 0
   var exchangeNs: Int64 = 0
   var connectNs: Int64 = 0

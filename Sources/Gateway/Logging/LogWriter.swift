@@ -38,22 +38,25 @@ package final class LogWriter: Sendable {
   private let work = Semaphore()
   private let ended = Semaphore()
   /// Told of trouble with the file, at most once a minute.
-  private let report: @Sendable (String) -> Void
+  private let report: Report
+  /// Asked for lines of its own about once a second, on its thread.
+  private let idle: (@Sendable () -> [UInt8])?
 
   package init(
     _ target: Target, queuedBytesMax: Int, droppedLine: @escaping @Sendable (Int) -> String?,
-    report: @escaping @Sendable (String) -> Void
+    idle: (@Sendable () -> [UInt8])? = nil, report: @escaping Report
   ) {
     self.target = target
     self.queuedBytesMax = queuedBytesMax
     self.droppedLine = droppedLine
+    self.idle = idle
     self.report = report
   }
 
   /// Of the access log.
   package convenience init(
     accessLog target: Target, format: AccessLogSettings.Format = .json,
-    report: @escaping @Sendable (String) -> Void
+    report: @escaping Report
   ) {
     self.init(
       target, queuedBytesMax: Limits.logQueuedBytesMax,
@@ -142,7 +145,8 @@ package final class LogWriter: Sendable {
   /// Whether it could be told that so many lines are not there.
   private func tell(of droppedLines: Int, _ file: LogFile) -> Bool {
     guard let line = droppedLine(droppedLines) else {
-      report("access log \(name): \(droppedLines) lines were dropped")
+      let why = "whatever takes them is too slow"
+      report(.warning("access log \(name): \(droppedLines) lines were dropped; \(why)"))
       return true
     }
     return (try? Files.write(Array("\(line)\n".utf8), to: file.raw)) != nil
@@ -155,7 +159,7 @@ package final class LogWriter: Sendable {
       let nowMs = Clock.monotonicNs() / 1_000_000
       if reportedAtMs == .min || nowMs - reportedAtMs > 60_000 {
         reportedAtMs = nowMs
-        report("access log \(name): \(error)")
+        report(.error("access log \(name): \(error); lines are dropped until it takes them again"))
       }
     }
     while true {
@@ -196,7 +200,11 @@ package final class LogWriter: Sendable {
         ended.signal()
         return
       }
-      if taken.queue.isEmpty { work.wait(milliseconds: 1_000) }
+      if taken.queue.isEmpty {
+        // Nobody is left to be told when this fails.
+        if let lines = idle?(), !lines.isEmpty { try? Files.write(lines, to: file.raw) }
+        work.wait(milliseconds: 1_000)
+      }
     }
   }
 }

@@ -48,7 +48,7 @@ extension RequestKind {
 
 extension Method {
   /// As OpenTelemetry's conventions have it: what is no registered method has one name.
-  fileprivate var metricName: String {
+  var metricName: String {
     self == .other ? "_OTHER" : "\(self)".uppercased()
   }
 }

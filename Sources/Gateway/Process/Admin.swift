@@ -62,9 +62,11 @@ struct Admin {
 
   /// A page for people, or the document that it shows for whoever wants JSON.
   private func status(_ request: SmallRequest) -> SmallAnswer {
-    let wantsJSON = request.values(of: "accept").contains { value in
-      ByteScan.holds(Array("application/json".utf8), in: value.span)
-    }
+    let wantsJSON =
+      request.query.elementsEqual("json".utf8)
+      || request.values(of: "accept").contains { value in
+        ByteScan.holds(Array("application/json".utf8), in: value.span)
+      }
     let unkept = text("Cache-Control: no-store\r\nVary: Accept\r\n")
     if wantsJSON {
       return SmallAnswer(
@@ -82,6 +84,7 @@ struct Admin {
     shared.tokens.write(to: &text)
     shared.writeUpstreams(to: &text)
     shared.process.write(to: &text)
+    if shared.configuration.tracing != nil { shared.process.traces.write(to: &text) }
     if let log = shared.log?.writer {
       text.begin(
         "tollgate_access_log_dropped_lines_total", .counter,

@@ -23,6 +23,7 @@ final class Engine {
   let sharedCache: SharedCacheLink?
   let keyKeeper: KeyKeeper
   let log: AccessLog?
+  let tracer: Tracer?
   /// Of requests that no route has.
   private let unrouted: RouteTally
   private let authentications: DurationTally
@@ -96,6 +97,13 @@ final class Engine {
         AccessLog(settings, writer: log.writer, configDigest: shared.configDigest, loop: loop)
       }
     }
+    let clients = clients
+    tracer = configuration.tracing.map { settings in
+      Tracer(
+        settings, numbers: shared.process.traces,
+        pool: clients.pool(for: settings.endpoint.origin, tls: shared.tracingContext, .tracing),
+        loop: loop, report: shared.process.report)
+    }
     self.upstreams = upstreams
     unrouted = RouteTally(shared.process.requests.numbers(of: nil), worker: index)
     authentications = shared.process.requests.authentication(of: index)
@@ -113,6 +121,7 @@ final class Engine {
     clients.close()
     if sharedCache !== next.sharedCache { sharedCache?.end() }
     log?.retire()
+    tracer?.end(for: next.tracer)
     let keptUpstreams = Set(next.upstreams.map(ObjectIdentifier.init))
     for upstream in upstreams where !keptUpstreams.contains(ObjectIdentifier(upstream)) {
       for checker in upstream.checkers { checker.end() }
@@ -130,7 +139,11 @@ final class Engine {
     (record.route?.tally ?? unrouted).count(
       kind, ns: endedNs - record.startedNs, upstreamNs: record.firstByteNs)
     if record.authNs > 0 { authentications.add(ns: record.authNs) }
-    if let reason = record.reason { remember(request, reason) }
+    // A tunnel's is why it ended.
+    if let reason = record.reason, record.status != 101 { remember(request, reason) }
+    if let trace = request.trace, trace.isSampled {
+      tracer?.record(request, trace, endedNs: endedNs)
+    }
   }
 
   /// Notes a refusal for those who ask why; of a flood of them not every one.

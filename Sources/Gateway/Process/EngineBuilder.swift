@@ -200,7 +200,8 @@ struct EngineBuilder {
       return .forward(
         Route.Forward(
           forward, upstream: upstream, places: places, keepsToken: keepsToken,
-          callerHeaders: callerHeaders, fields: FieldRewrite(forward.headers, &claims),
+          callerHeaders: callerHeaders, traces: shared.configuration.tracing != nil,
+          fields: FieldRewrite(forward.headers, &claims),
           answerChanges: AnswerChanges(
             fields: FieldRewrite(forward.answerHeaders, &claims),
             paths: PathMapping(forward.path), pathRules: settings.pathRules,

@@ -34,7 +34,7 @@ package final class Gateway: Sendable {
   ///   - report: takes a line for the operator; from any thread.
   package static func start(
     _ configuration: Configuration, inheriting inheritance: Inheritance? = nil,
-    report: @escaping @Sendable (String) -> Void
+    report: @escaping Report
   ) throws(StartFailure) -> Gateway {
     let process = ProcessState(tickets: inheritance?.tickets, report: report)
     let prepared = try Prepared(configuration, process)
@@ -69,7 +69,7 @@ package final class Gateway: Sendable {
       adopting: inheritance?.sockets)
     let shared = prepared.shared(process, log: log, after: nil)
     running = Mutex(Running(shared: shared, doors: doors.all))
-    for line in doors.oddities { process.report(line) }
+    for line in doors.oddities { process.report(.warning(line)) }
 
     var workers: [Worker] = []
     var threads: [WorkerThread.Handle] = []
@@ -192,7 +192,7 @@ package final class Gateway: Sendable {
           if worker == 0 { try open.complete(workers: count) }
           sockets[door] = try open.copies(for: worker, of: count)
         } catch {
-          process.report("worker \(worker) does not listen at \(open): \(error)")
+          process.report(.error("worker \(worker) does not listen at \(open): \(error)"))
         }
       }
       let mine = sockets
@@ -272,7 +272,7 @@ package final class Gateway: Sendable {
     }
     for _ in workers { finished.wait(milliseconds: 1_000) }
     let shared = running.withLock { $0.shared }
-    for line in shared.tokens.summary() { process.report(line) }
+    for line in shared.tokens.summary() { process.report(.info(line)) }
     for worker in workers { worker.loop.stop() }
     for thread in threads { thread.join() }
     shared.log?.end(withinMs: Limits.logEndMs)

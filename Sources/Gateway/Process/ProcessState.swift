@@ -11,10 +11,11 @@ final class ProcessState: Sendable {
   let rates = RateTable()
   let config = ConfigRecord()
   let reloads = ReloadRequests()
-  let report: @Sendable (String) -> Void
+  let report: Report
   let requests = RequestNumbers()
   let history = TrafficHistory()
   let refusals = LastRefusals()
+  let traces = TraceNumbers()
 
   private let connections = Atomic<Int>(0)
   private let draining = Atomic<Bool>(false)
@@ -22,7 +23,7 @@ final class ProcessState: Sendable {
   private let strangersReportedMs = Atomic<Int64>(Int64.min / 2)
 
   /// - Parameter tickets: those of a process that this one takes over from.
-  init(tickets: TicketKeys? = nil, report: @escaping @Sendable (String) -> Void) {
+  init(tickets: TicketKeys? = nil, report: @escaping Report) {
     self.tickets = tickets ?? TicketKeys()
     self.report = report
   }
@@ -36,13 +37,16 @@ final class ProcessState: Sendable {
   /// `Limits.shortageReportEveryMs`.
   func reportShortage(_ error: SystemError, nowMs: Int64) {
     guard isTime(shortageReportedMs, nowMs: nowMs) else { return }
-    report("can't accept connections: \(error)")
+    report(
+      .error(
+        "can't accept connections: \(error); raise the limit on open files (LimitNOFILE, "
+          + "ulimit -n) or lower limits.connections"))
   }
 
   /// Tells the operator of a connection that was closed before it was anybody's, as seldom: what
   /// anybody can do by connecting must not fill the disk.
   func reportStrangers(_ text: @autoclosure () -> String, nowMs: Int64) {
-    if isTime(strangersReportedMs, nowMs: nowMs) { report(text()) }
+    if isTime(strangersReportedMs, nowMs: nowMs) { report(.warning(text())) }
   }
 
   private func isTime(_ reportedMs: borrowing Atomic<Int64>, nowMs: Int64) -> Bool {

@@ -13,6 +13,8 @@ package final class SharedState: Sendable {
   let configuration: Configuration
   let configDigest: String
   let listenerContexts: [TLSServerContext?]
+  /// Of the collector of spans, where it is spoken to over TLS.
+  let tracingContext: TLSClientContext?
   let upstreams: [SharedUpstream]
   let tokens: SharedTokens
   let log: LogLease?
@@ -31,6 +33,7 @@ package final class SharedState: Sendable {
     self.tokens = tokens
     self.log = log
     listenerContexts = material.listeners
+    tracingContext = material.tracing
     warnings = material.warnings
     paths = material.paths.union(
       configuration.issuers.compactMap { issuer in
@@ -52,7 +55,7 @@ package final class SharedState: Sendable {
     process.requests.keep(Set(configuration.routes.map(\.name)))
   }
 
-  func report(_ text: String) { process.report(text) }
+  func report(_ line: OperatorLine) { process.report(line) }
 
   /// Whether the process is ending.
   var isDraining: Bool { process.isDraining }
@@ -77,7 +80,7 @@ final class LogLease: Sendable {
   /// Opens the log and starts its thread.
   init(
     _ output: LogWriter.Target, format: AccessLogSettings.Format,
-    report: @escaping @Sendable (String) -> Void
+    report: @escaping Report
   ) throws(SystemError) {
     self.output = output
     self.format = format

@@ -11,6 +11,8 @@ struct TLSMaterial {
   private(set) var issuers: [TLSClientContext?] = []
   private(set) var exchanges: [Client] = []
   private(set) var sharedCache: Client?
+  /// Of the collector of spans, with the system's authorities.
+  private(set) var tracing: TLSClientContext?
   /// By exchange: what a client that shows itself by `private_key_jwt` signs with.
   private(set) var assertions: [ClientAssertion?] = []
   private(set) var problems: [PlacedProblem] = []
@@ -71,6 +73,9 @@ struct TLSMaterial {
       material.filesRead = []
       let context = material.client(cache.ca)
       material.sharedCache = Client(context: context, digest: material.filesDigest)
+    }
+    if let tracing = configuration.tracing, tracing.endpoint.origin.isSecure {
+      material.tracing = material.client(nil)
     }
     return material
   }

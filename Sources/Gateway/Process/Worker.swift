@@ -83,7 +83,7 @@ actor Worker {
         plan.shared, worker: self, index: index, workers: plan.workers, loop: loop, after: former)
     } catch {
       // `prepare` has made a digester before: this is a machine without memory.
-      process.report("worker \(index) can't start: \(error)")
+      process.report(.error("worker \(index) can't start: \(error)"))
       return
     }
     self.engine = engine
@@ -109,6 +109,7 @@ actor Worker {
       loop.spawn { await self.keepSharedCache(of: plan.shared) }
       loop.spawn { await self.keepSharedLocks(of: plan.shared) }
     }
+    if engine.tracer != nil { loop.spawn { await self.keepTracing(of: plan.shared) } }
     if index == 0 {
       for issuer in plan.shared.tokens.issuers.indices {
         loop.spawn { await self.keepKeys(issuer, of: plan.shared) }
@@ -135,11 +136,14 @@ actor Worker {
     if case .listener(let name) = door { turnOut(name, former) }
   }
 
-  /// Ends a listener's connections, each with the request that is under way.
+  /// Ends a listener's connections, each with the request that is under way; a tunnel would last
+  /// for days, and has as long as at the process's end.
   private func turnOut(_ name: String, _ former: Engine?) {
+    let graceMs = former?.shared.configuration.shutdown.graceMs ?? 0
     for (serial, guest) in guests where guest.listener == name && guest.engine == nil {
       guests[serial]?.engine = former
       guest.connection.drain()
+      guest.connection.endTunnel(byMs: min(tunnelsEndMs, loop.nowMs + graceMs))
     }
   }
 
@@ -159,6 +163,10 @@ actor Worker {
 
   private func flushLog(of shared: SharedState) async {
     await engine(of: shared)?.log?.flushRegularly()
+  }
+
+  private func keepTracing(of shared: SharedState) async {
+    await engine(of: shared)?.tracer?.run()
   }
 
   private func keepKeys(_ issuer: Int, of shared: SharedState) async {
@@ -203,7 +211,7 @@ actor Worker {
     do throws(SystemError) {
       socket = try ListeningSocket(adopting: bound, on: loop, isForCallers: isForCallers)
     } catch {
-      process.report("listen \(bound.address): \(error)")
+      process.report(.error("listen \(bound.address): \(error)"))
       return
     }
     let waiter = Waiter(on: loop)
@@ -534,6 +542,9 @@ actor Worker {
     connection.endTunnel(byMs: tunnelsEndMs)
   }
 
-  /// Hands over the log lines that are left.
-  func finish() { engine?.log?.flush() }
+  /// Hands over the log lines and spans that are left.
+  func finish() async {
+    engine?.log?.flush()
+    await engine?.tracer?.finish(withinMs: Limits.traceEndMs)
+  }
 }

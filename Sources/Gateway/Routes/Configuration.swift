@@ -20,6 +20,8 @@ package struct Configuration: Sendable {
   package let accessLog: AccessLogSettings?
   /// nil: off.
   package let admin: AdminSettings?
+  /// nil: the gateway takes no part in traces.
+  package let tracing: TracingSettings?
   /// nil: none.
   package let sharedCache: SharedCacheSettings?
   /// What the configuration's digest is taken over: the file's content without its comments,

@@ -49,7 +49,8 @@ extension Configuration {
     let admin = Switchable.read("admin", "for operators", in: &object) {
       AdminSettings.read(&$0)
     }
-    object.later("tracing", "spans")
+    let tracing = object.optional(
+      "tracing", .object(TracingSettings.read), "spans for OpenTelemetry")
     let sharedCache = object.optional(
       "sharedCache", .object(SharedCacheSettings.read), "tokens kept in Redis")
 
@@ -72,7 +73,8 @@ extension Configuration {
       limits: limits, shutdown: shutdown, issuers: issuers, exchanges: exchanges,
       upstreams: upstreams + urlUpstreams.upstreams, routes: routes,
       accessLog: accessLog.settings, admin: admin.settings,
-      sharedCache: sharedCache, digestInput: CanonicalJSON.bytes(of: setting.node, hiding: hidden))
+      tracing: tracing, sharedCache: sharedCache,
+      digestInput: CanonicalJSON.bytes(of: setting.node, hiding: hidden))
   }
 
   private static func listenerNames(_ setting: Setting?) -> [UTF8Text?] {

@@ -42,6 +42,31 @@ struct Bearing: ~Copyable {
     return .max
   }
 
+  /// What stands for `admitted`'s bearing where none is had: the same fields, and a name in the
+  /// place of a token.
+  static func likeness(
+    of admitted: borrowing AdmittedIdentity, named name: [UInt8], for request: Request
+  ) -> Bearing {
+    let token = HeldToken(token: name, keptAtMs: .max)
+    switch admitted.onward {
+    case .nothing: return Bearing(kind: .nothing)
+    case .passthrough where request.tokenSource != .header: return Bearing(kind: .nothing)
+    case .passthrough, .exchange: return Bearing(kind: .token(token))
+    case .ownToken(let own, let caller):
+      return Bearing(kind: .token(token), own: own, of: caller)
+    }
+  }
+
+  /// A token of the gateway's own, and who called.
+  fileprivate init(kind: Kind, own: Route.OwnToken, of caller: Caller?) {
+    guard let value = caller?.token.clientID.field, !value.isEmpty, let name = own.callerHeader
+    else {
+      self.init(kind: kind)
+      return
+    }
+    self.init(kind: kind, callerName: name, callerValue: value)
+  }
+
   /// Writes the field, where there is one, and who called. `received` holds the request's head.
   func writeAuthorization(from received: Buffer, to out: Buffer) {
     if !callerName.isEmpty {
@@ -97,10 +122,7 @@ final class Exchanger {
       let client = caller?.token.clientID
       request.record.clientIDJSON = client?.json ?? []
       let token = try await exchange.token(for: .gateway, target: own.target, request)
-      guard let value = client?.field, !value.isEmpty, let name = own.callerHeader else {
-        return Bearing(kind: .token(token))
-      }
-      return Bearing(kind: .token(token), callerName: name, callerValue: value)
+      return Bearing(kind: .token(token), own: own, of: caller)
     }
   }
 }

@@ -138,7 +138,7 @@ struct FieldTemplate {
       case .tlsSubject:
         // What a proxy has shown says nothing about whoever is behind it.
         guard !request.peer.isTrusted,
-          let subject = request.connection.stream.tls?.clientCertificate?.subject,
+          let subject = request.tlsSubject,
           !subject.isEmpty
         else { return nil }
         let value = FieldEncoding.encode(subject)

@@ -30,6 +30,8 @@ enum Forwarder {
     /// The server answered that it can't (502, 503, 504), or is known not to answer at all, and
     /// another one is asked.
     case declined(SharedUpstream.Failure)
+    /// The server has switched protocols on this connection, and the 101 is in the caller's buffer.
+    case switched(UpstreamConnection)
     /// The answer had begun and can't be completed: the caller sees a broken connection.
     case aborted(AccessRecord.Aborted, Refusal.Reason)
   }
@@ -63,11 +65,23 @@ enum Forwarder {
         resends < forward.retries && mayRepeat(request)
         && upstream.hasOther(than: server, except: tried)
       upstream.begin(choice)
-      let attempt = await attempt(
+      if let trace = request.trace, trace.isSampled { trace.beginCall() }
+      var attempt = await attempt(
         request, bearing, route, forward, server, mayDecline: mayResend, deadlineMs)
-      upstream.end(choice, verdict(on: attempt, of: request), nowMs: loop.nowMs)
+      if case .switched(let connection) = attempt {
+        upstream.noteSuccess(choice, nowMs: loop.nowMs)
+        var tunnel = Tunnel(request, connection, route, forward)
+        attempt = await tunnel.run()
+        server.pool.drop(connection)
+        upstream.endTunnel(choice)
+      } else {
+        upstream.end(choice, verdict(on: attempt, of: request), nowMs: loop.nowMs)
+      }
+      if let trace = request.trace, trace.isSampled {
+        trace.endCall(server, attempt, answered: request.record.upstreamStatus)
+      }
       switch attempt {
-      case .answered:
+      case .answered, .switched:
         return request.record.tokenWasRefused ? .tokenRefused(isAnswered: true) : .answered
       case .tokenRefused: return .tokenRefused(isAnswered: false)
       case .refused(let refusal): throw refusal
@@ -103,7 +117,7 @@ enum Forwarder {
     case .answered:
       let status = request.record.upstreamStatus
       return (502...504).contains(status) ? .failed(.status(status)) : .well
-    case .tokenRefused: return .well
+    case .tokenRefused, .switched: return .well
     case .declined(let failure): return .failed(failure)
     case .unanswered: return .failed(.broken)
     case .unconnected(let fault):
@@ -181,15 +195,12 @@ enum Forwarder {
     var relay = Relay(
       request, upstream, of: server, route, forward, sentNs: sentNs, mayDecline: mayDecline,
       tokenKeptAtMs: bearing.keptAtMs, deadlineMs: deadlineMs)
-    var attempt = await relay.run()
-    if relay.hasSwitched {
-      var tunnel = Tunnel(request, upstream, route, forward)
-      attempt = await tunnel.run()
-    }
+    let attempt = await relay.run()
     connection.lastUpstreamHadWritten = upstream.hasWritten
     // To be sent again whole. Once a byte was written, content that is gone is gone: the flow must
     // know how much of it, or what follows on this connection would be taken for it.
     if case .unanswered = attempt, !upstream.hasWritten { connection.content = content }
+    if case .switched = attempt { return attempt }
     if case .answered = attempt, relay.isReusable,
       upstream.finishAnswer(contentEnd: relay.answerEnd)
     {

@@ -67,8 +67,8 @@ struct PathPatterns {
 /// because what is left then is waiting for memory, all that one pattern has lies side by side. A
 /// node is a record of words:
 ///
-///     bytes of its label · the label, four to a word · literals below · how many slots those have ·
-///     the parameter below · how many exact values · how many of the rest · those values
+///     bytes of its label · the label, four to a word · literals below · how many slots those
+///     have · the parameter below · how many exact values · how many of the rest · those values
 ///
 /// One literal below is its record's place, several are a place in `slots`; 0 says none, for there
 /// the root is.

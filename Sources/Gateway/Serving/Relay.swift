@@ -23,8 +23,6 @@ extension Forwarder {
     /// The answer's content, once its head is on its way.
     private var answer: BodyFlow?
     private var interimAnswers = 0
-    /// Whether a tunnel is to follow, its 101 being in the caller's buffer.
-    private(set) var hasSwitched = false
     /// Whether the caller's content may be read: not while it waits for a `100 Continue`.
     private var mayReadContent: Bool
     private var isUploadBroken = false
@@ -326,8 +324,7 @@ extension Forwarder {
       AnswerWriter.writeInterim(
         of: upstream, to: connection, changes: forward.answerChanges, upgrade: upgrade)
       upstream.consumeHead()
-      hasSwitched = true
-      return .over(.answered)
+      return .over(.switched(upstream))
     }
 
     private mutating func beginAnswer() {

@@ -27,6 +27,8 @@ final class Request {
   var cors: CORS.Grant?
   /// The protocol that the caller asks for and the route allows, in lower case.
   var upgrade: [UInt8]?
+  /// Its part in a trace; nil where `tracing` is not configured.
+  var trace: RequestTrace?
   var record = AccessRecord()
 
   init(_ connection: ServerConnection, listener: Listener, peer: Peer) {
@@ -47,6 +49,7 @@ final class Request {
     if !unescapedToken.isEmpty { unescapedToken = [] }
     cors = nil
     if upgrade != nil { upgrade = nil }
+    if trace != nil { trace = nil }
   }
 
   var method: Method { connection.head.method }

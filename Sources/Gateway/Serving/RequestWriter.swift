@@ -22,18 +22,35 @@ enum RequestWriter {
     _ forward: Route.Forward, pathRules: PathRules, into upstream: UpstreamConnection
   ) {
     let head = request.connection.head
-    let received = request.connection.received
     let path = request.path.forwarded(pathRules)
     let strippedCount = forward.paths?.strippedCount(of: path) ?? 0
     let setLines = forward.fields?.lines(for: request) ?? []
     var out = upstream.requestBuffer()
+    let traceByteCount = forward.tellsTrace ? request.trace?.byteCountMax ?? 0 : 0
     // The authority may be written twice, all else of the head once.
     let need =
       head.byteCount + (head.authorityRange?.count ?? 0) + path.count + bearing.byteCount
       + server.authority.count + setLines.count + (forward.paths?.added.count ?? 0) + strippedCount
-      + forward.hostLiteral.count + request.client.count + ownBytesMax
+      + forward.hostLiteral.count + request.client.count + traceByteCount + ownBytesMax
     if out.room < need { out = upstream.growRequestBuffer(toAtLeast: need) }
+    write(
+      request, bearing, to: server, forward, path: path, strippedCount: strippedCount,
+      setLines: setLines, into: out)
+  }
 
+  /// Writes the head into a buffer that has room for it.
+  ///
+  /// - Parameters:
+  ///   - path: the one that goes on, before `forward.path` rewrites it.
+  ///   - strippedCount: how much of its front doesn't.
+  ///   - setLines: what `forward.headers` sets.
+  static func write(
+    _ request: Request, _ bearing: borrowing Bearing, to server: Upstream.Server,
+    _ forward: Route.Forward, path: [UInt8], strippedCount: Int, setLines: [UInt8],
+    into out: Buffer
+  ) {
+    let head = request.connection.head
+    let received = request.connection.received
     out.append(received.slice(head.methodRange))
     out.append(" ")
     if head.targetForm == .asterisk {
@@ -69,6 +86,7 @@ enum RequestWriter {
     if let upgrade = request.upgrade { writeUpgrade(to: upgrade, out) }
     writeMaxForwards(of: head, from: received, to: out)
     writeForwarding(of: request, forward, from: received, to: out)
+    if forward.tellsTrace, let trace = request.trace { trace.write(to: out) }
     if strippedCount > 0 {
       out.append("X-Forwarded-Prefix: ")
       out.append(path.span.extracting(0..<strippedCount))

@@ -120,10 +120,14 @@ final class Route {
     let paths: PathMapping?
     /// nil where answers go on as they are.
     let answerChanges: AnswerChanges?
+    /// Whether servers are told of the trace by the gateway: a route that removes or sets the field
+    /// has the last word.
+    let tellsTrace: Bool
 
     init(
       _ settings: ForwardSettings, upstream: Upstream, places: TokenPlaces? = nil,
-      keepsToken: Bool = false, callerHeaders: [FieldNameKey] = [], fields: FieldRewrite? = nil,
+      keepsToken: Bool = false, callerHeaders: [FieldNameKey] = [], traces: Bool = false,
+      fields: FieldRewrite? = nil,
       answerChanges: AnswerChanges? = nil
     ) {
       self.fields = fields
@@ -132,7 +136,10 @@ final class Route {
       withheld = callerHeaders + (fields?.dropped ?? [])
       self.places = places
       self.keepsToken = keepsToken
-      stopped = places.map { RequestWriter.dropped.union($0.fields) } ?? RequestWriter.dropped
+      tellsTrace = traces && fields?.dropped.contains { $0.known == .traceparent } != true
+      var stopped = places.map { RequestWriter.dropped.union($0.fields) } ?? RequestWriter.dropped
+      if tellsTrace { stopped = stopped.union(TraceFields.names) }
+      self.stopped = stopped
       self.upstream = upstream
       hostPolicy = settings.host
       hostLiteral = if case .literal(let host) = settings.host { Array(host.utf8) } else { [] }

@@ -25,14 +25,11 @@ final class Router {
 
     mutating func insert(_ route: Route, index: Int) {
       let match = route.settings.match
-      let pattern = match.path.segments.map { segment -> PathPatterns.Segment in
-        switch segment {
-        case .literal(let text): .literal(text.bytes)
-        case .parameter: .parameter
-        case .rest: .rest
-        }
-      }
-      switch match.host.name {
+      insert(match.host, match.path.treeSegments, index: index)
+    }
+
+    mutating func insert(_ host: RouteHost, _ pattern: [PathPatterns.Segment], index: Int) {
+      switch host.name {
       case .exact(let host): exact[host.bytes, default: none].insert(pattern, value: index)
       case .oneLabelMore(let suffix):
         wildcards[suffix.bytes, default: none].insert(pattern, value: index)
@@ -132,12 +129,12 @@ final class Router {
     var isOnlyMethod = false
     for place in places {
       let route = routes[tree[place]]
-      guard route.port == nil || route.port == request.wantedPort,
-        route.listeners?[request.listener.index] ?? true, hasHeaders(of: route, request)
+      guard Self.hasPort(of: route, request), Self.hasListener(of: route, request),
+        Self.hasHeaders(of: route, request)
       else { continue }
-      if let methods = route.methods, !methods.contains(request.bytes(method)) {
+      if !Self.hasMethod(of: route, request, method) {
         isOnlyMethod = true
-        allowed.formUnion(methods)
+        allowed.formUnion(route.methods ?? [])
         continue
       }
       if best.map({ $0.precedence < route.precedence }) ?? true { best = route }
@@ -150,7 +147,22 @@ final class Router {
     throw refusal
   }
 
-  private func hasHeaders(of route: Route, _ request: Request) -> Bool {
+  private static func hasPort(of route: Route, _ request: Request) -> Bool {
+    route.port == nil || route.port == request.wantedPort
+  }
+
+  private static func hasListener(of route: Route, _ request: Request) -> Bool {
+    route.listeners?[request.listener.index] ?? true
+  }
+
+  private static func hasMethod(
+    of route: Route, _ request: Request, _ method: Range<Int>
+  ) -> Bool {
+    guard let methods = route.methods else { return true }
+    return methods.contains(request.bytes(method))
+  }
+
+  private static func hasHeaders(of route: Route, _ request: Request) -> Bool {
     if route.headers.isEmpty { return true }
     let buffer = request.connection.received
     let head = request.connection.head
@@ -166,5 +178,54 @@ final class Router {
       if count != 1 || !isEqual { return false }
     }
     return true
+  }
+}
+
+extension PathPattern {
+  /// As the tree holds it.
+  fileprivate var treeSegments: [PathPatterns.Segment] {
+    segments.map { segment in
+      switch segment {
+      case .literal(let text): .literal(text.bytes)
+      case .parameter: .parameter
+      case .rest: .rest
+      }
+    }
+  }
+}
+
+extension Router {
+  /// What a route asks of a request beside being the most specific.
+  enum Condition: CaseIterable {
+    case host, port, path, listener, method, headers
+  }
+
+  /// For each route, in the file's order, what it asks and `request` does not have: for people, by
+  /// what `route` decides by. Looks at every route.
+  func misses(of request: Request) -> [(route: Route, misses: [Condition])] {
+    let method = request.preflightedMethod ?? request.connection.head.methodRange
+    return routes.map { route in
+      (route, Condition.allCases.filter { !Self.meets($0, of: route, request, method) })
+    }
+  }
+
+  private static func meets(
+    _ condition: Condition, of route: Route, _ request: Request, _ method: Range<Int>
+  ) -> Bool {
+    switch condition {
+    case .host:
+      var hosts = HostPatterns(ignoringCase: false)
+      hosts.insert(route.settings.match.host, [.rest], index: 0)
+      return Hosts(hosts).find(request, where: { _, _ in true }) != nil
+    case .port: return hasPort(of: route, request)
+    case .path:
+      var patterns = PathPatterns(ignoringCase: route.ignoresCase)
+      patterns.insert(route.settings.match.path.treeSegments, value: 0)
+      let merged = request.path.merged
+      return PathTree(patterns).find(merged.span, where: { _ in true }) != nil
+    case .listener: return hasListener(of: route, request)
+    case .method: return hasMethod(of: route, request, method)
+    case .headers: return hasHeaders(of: route, request)
+    }
   }
 }

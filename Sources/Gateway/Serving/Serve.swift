@@ -86,14 +86,20 @@ extension Engine {
     if !callerHeaders.isEmpty { request.connection.content.withheldTrailers = callerHeaders }
   }
 
+  private func begin(_ request: Request) throws(Refusal) {
+    try look(at: request)
+    try checkAuthority(of: request) { request.connection.stream.tls?.certificateIndex }
+  }
+
   /// What must be known of a request before anything is decided: who sent it, its id, its path in
   /// the form that is matched.
-  private func begin(_ request: Request) throws(Refusal) {
+  func look(at request: Request) throws(Refusal) {
     let connection = request.connection
     let head = connection.head
     request.host += head.authority.host
     request.port = head.authority.port
     identify(request)
+    if let tracer { request.trace = tracer.begin(request) }
     beginContent(request)
     let received = connection.received
     do throws(PathFault) {
@@ -102,12 +108,13 @@ extension Engine {
       request.path = NormalisedPath()
       throw Refusal(.malformedRequest, "The request's path is ambiguous.")
     }
-    try checkAuthority(of: request)
   }
 
   /// A connection made for one certificate's names serves no other's (RFC 9110 §7.4): what one
   /// listener would have answered under another certificate is another place.
-  private func checkAuthority(of request: Request) throws(Refusal) {
+  ///
+  /// - Parameter certificate: which of the listener's this connection was made under.
+  func checkAuthority(of request: Request, certificate: () -> Int?) throws(Refusal) {
     // §7.4 as well: what asks for https is not served over a connection that proves nothing. (One
     // from a trusted proxy may have been encrypted as far as there.)
     if request.connection.head.scheme == .https, request.listener.tls == nil,
@@ -117,13 +124,13 @@ extension Engine {
     }
     guard let tls = request.listener.tls, tls.hasSeveral,
       let wanted = tls.certificateIndex(for: String(decoding: request.host, as: UTF8.self)),
-      wanted != request.connection.stream.tls?.certificateIndex
+      wanted != certificate()
     else { return }
     throw Refusal(.misdirected)
   }
 
   /// What the matched route says of the request itself.
-  private func note(_ route: Route, on request: Request) throws(Refusal) {
+  func note(_ route: Route, on request: Request) throws(Refusal) {
     request.record.route = route
     if let cors = route.cors { request.cors = cors.grant(for: request) }
     if let names = route.withheldTrailers {
@@ -176,6 +183,16 @@ extension Engine {
 
   /// Sends the caller to another address.
   private func redirect(_ redirect: Route.Redirect, _ request: Request) async throws(Refusal) {
+    let to = try Self.address(redirect, for: request)
+    var fields = Array("Location: ".utf8) + to + Array("\r\n".utf8)
+    if let cors = request.cors { fields += cors.answerFields }
+    await finishOwnAnswer(redirect.status, fields, request)
+  }
+
+  /// Where a caller is sent.
+  static func address(
+    _ redirect: Route.Redirect, for request: Request
+  ) throws(Refusal) -> [UInt8] {
     guard var to = redirect.to.filled(for: request, isURL: true) else {
       throw Refusal(.claimRefused, "There is no address for this caller.")
     }
@@ -193,9 +210,7 @@ extension Engine {
         to += [UInt8](copying: out.readable)
       }
     }
-    var fields = Array("Location: ".utf8) + to + Array("\r\n".utf8)
-    if let cors = request.cors { fields += cors.answerFields }
-    await finishOwnAnswer(redirect.status, fields, request)
+    return to
   }
 
   /// Tells the caller why it is turned away, and notes it.
@@ -264,7 +279,7 @@ extension Engine {
     return remaining <= Limits.dropContentBytesMax
   }
 
-  private func refusal(for fault: RequestFault) -> Refusal {
+  func refusal(for fault: RequestFault) -> Refusal {
     switch fault {
     case .requestLineTooLong: Refusal(.requestLineTooLong)
     case .headersTooLarge, .tooManyFields: Refusal(.headersTooLarge)

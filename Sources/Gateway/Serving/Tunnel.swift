@@ -54,6 +54,7 @@ extension Forwarder {
       idleTimeoutMs = forward.idleTimeoutMs
       tokenEndsWallMs = Self.tokenEnd(of: request, route)
       ahead = connection.beginTunnel()
+      request.record.tunnelBytesIn = UInt64(ahead.count)
       movedAtMs = loop.nowMs
     }
 

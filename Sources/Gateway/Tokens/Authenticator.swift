@@ -64,6 +64,7 @@ final class Authenticator {
       // A token that is held was looked at when it came first.
       try Credential.check(escaped.isEmpty ? received.slice(range) : escaped.span)
       let beganNs = Clock.monotonicNs()
+      request.record.authBeganNs = beganNs
       defer { request.record.authNs = Clock.monotonicNs() - beganNs }
       known = try await verify(request, range, digest, check, nowMs: nowMs)
       request.record.authentication = .verified

@@ -63,10 +63,45 @@ final class KeyKeeper {
       } catch {
         keys.endFetchFailed(error.text)
         if error.text != lastReport {
-          shared.report("issuer \(name): keys can't be had: \(error.text); trying again")
+          shared.report(
+            .warning(
+              "issuer \(name): keys can't be had: \(error.text); trying again"
+                + (keys.keys == nil
+                  ? ", and until then its tokens get 503" : "; those had before are used on")))
         }
         lastReport = error.text
       }
+    }
+  }
+
+  /// Has an issuer's keys fetched once.
+  ///
+  /// - Returns: what was the matter; nil where the keys were had.
+  func fetchOnce(_ issuer: Int) async -> String? {
+    let keys = shared.issuers[issuer]
+    let waiter = Waiter(on: loop)
+    // As a request that lacks a key: the second time says that it was asked for in vain.
+    _ = keys.answer(isKnown: false, waiter: waiter.remote)
+    _ = keys.takeFetch()
+    do throws(Fault) {
+      let (set, freshMs) = try await fetch(issuer, waiter)
+      _ = keys.endFetch(with: set, freshMs: freshMs)
+    } catch {
+      keys.endFetchFailed(error.text)
+      return error.text
+    }
+    return nil
+  }
+
+  /// Has an issuer's metadata fetched once.
+  ///
+  /// - Returns: what was the matter.
+  func discoverOnce(_ issuer: Int) async -> String? {
+    do throws(Fault) {
+      shared.issuers[issuer].setDiscovery(try await discover(issuer, Waiter(on: loop)))
+      return nil
+    } catch {
+      return error.text
     }
   }
 
@@ -102,7 +137,8 @@ final class KeyKeeper {
       times.noteSuccess()
     } catch {
       guard times.noteFailure(error.text, nowMs: loop.nowMs) else { return }
-      shared.report("issuer \(keys.rules.settings.name): discovery failed: \(error.text)")
+      let name = keys.rules.settings.name
+      shared.report(.warning("issuer \(name): discovery failed: \(error.text); trying again"))
     }
   }
 
@@ -199,6 +235,8 @@ final class HTTPClients {
   enum User: Hashable {
     case issuer(Int)
     case exchange(serial: UInt64)
+    /// The collector of spans.
+    case tracing
   }
 
   private struct Key: Hashable {

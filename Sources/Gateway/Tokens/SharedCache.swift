@@ -13,7 +13,7 @@ final class SharedCache: Sendable {
   let numbers: SharedCacheNumbers
   /// Of the files that `context` was made of.
   private let filesDigest: [UInt8]
-  private let report: @Sendable (String) -> Void
+  private let report: Report
   private let telling = Mutex(Telling())
 
   private struct Telling {
@@ -44,7 +44,7 @@ final class SharedCache: Sendable {
   ///   not set back.
   init?(
     _ settings: SharedCacheSettings, _ material: TLSMaterial.Client?,
-    after former: SharedCache? = nil, report: @escaping @Sendable (String) -> Void
+    after former: SharedCache? = nil, report: @escaping Report
   ) throws(CryptoFault) {
     self.settings = settings
     context = material?.context
@@ -98,8 +98,9 @@ final class SharedCache: Sendable {
     }
     guard isNews else { return }
     report(
-      "sharedCache: \(settings.url) \(fault.sentence); tokens are exchanged without it until it is "
-        + "back")
+      .warning(
+        "sharedCache: \(settings.url) \(fault.sentence); tokens are exchanged without it until it "
+          + "is back"))
   }
 
   /// An error in place of a reply: the token is exchanged as if there were none.
@@ -124,7 +125,9 @@ final class SharedCache: Sendable {
 
   private func tell(_ text: String, about key: String) {
     let nowMs = Clock.monotonicNs() / 1_000_000
-    if telling.withLock({ $0.mayTell(key, nowMs: nowMs) }) { report("sharedCache: \(text)") }
+    if telling.withLock({ $0.mayTell(key, nowMs: nowMs) }) {
+      report(.warning("sharedCache: \(text)"))
+    }
   }
 }
 

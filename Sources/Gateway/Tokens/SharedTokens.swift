@@ -14,7 +14,7 @@ final class SharedTokens: Sendable {
   let exchanges: [SharedExchange]
   /// Where the routes file has one.
   let cache: SharedCache?
-  let report: @Sendable (String) -> Void
+  let report: Report
   private let indexes: [UTF8Text: Int]
   private let reported = Mutex<[String: Int64]>([:])
 
@@ -28,7 +28,7 @@ final class SharedTokens: Sendable {
   ///   far as what they depend on is the same.
   init(
     _ configuration: Configuration, material: TLSMaterial, after former: SharedTokens? = nil,
-    report: @escaping @Sendable (String) -> Void
+    report: @escaping Report
   ) throws(CryptoFault) {
     let digester = try Digester()
     issuers = configuration.issuers.map { settings in
@@ -93,10 +93,17 @@ final class SharedTokens: Sendable {
       return false
     }
     if isTold { return }
-    // The service's own words: they must not look like a line of ours.
-    var note: [UInt8] = []
-    JSONWriter.appendContent(refusal.note.bytes.span, to: &note)
-    report("exchange \(exchange.settings.name): \(refusal.reason.rawValue): \(UTF8Text(note))")
+    let text = "exchange \(exchange.settings.name): \(refusal.reason.rawValue): \(refusal.note)"
+    switch refusal.reason {
+    case .misconfigured:
+      report(
+        .error(
+          "\(text); nobody gets a token until exchanges.\(exchange.settings.name) and the token "
+            + "service agree about this gateway: its client id, secret and grant"))
+    case .unavailable, .timeout:
+      report(.warning("\(text); tokens that are kept are still used, others can't be had"))
+    case .subjectRefused, .denied, .unverified: report(.warning(text))
+    }
   }
 
   /// Frees what has ended in the caches.

@@ -39,6 +39,9 @@ final class TokenExchanges {
     self.loop = loop
   }
 
+  /// What is asked for by the index of a target.
+  func shared(target index: Int) -> SharedTarget { targets[index].shared }
+
   /// The index of a target; routes with the same one share what is issued for it.
   func target(exchange: Int, _ target: ExchangeTarget) -> Int {
     let made = shared.target(exchange: exchange, target, digester)
@@ -77,6 +80,7 @@ final class TokenExchanges {
     case nil: break
     }
     let beganNs = Clock.monotonicNs()
+    if request.record.exchangeBeganNs == 0 { request.record.exchangeBeganNs = beganNs }
     defer { request.record.exchangeNs += Clock.monotonicNs() - beganNs }
     let (flight, isNew) = begin(key, for: holder, index, request)
     let how: AccessRecord.Exchange = isNew ? .miss : .joined

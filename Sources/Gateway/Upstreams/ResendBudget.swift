@@ -42,7 +42,7 @@ final class ResendBudget: Sendable {
         sent += second.requests
         again += second.resends
       }
-      guard again < sent / Self.requestsForOne + Self.floor else { return false }
+      guard again < max(sent / Self.requestsForOne, Self.floor) else { return false }
       seconds[index].resends += 1
       return true
     }

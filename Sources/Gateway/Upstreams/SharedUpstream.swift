@@ -10,14 +10,14 @@ final class SharedUpstream: Sendable {
   let servers: [SharedServer]
   let budget: ResendBudget
   private let materialDigest: [UInt8]
-  private let report: @Sendable (String) -> Void
+  private let report: Report
   /// Held while it is decided whether a server is left out: never too many at once.
   private let ejecting = Mutex(())
 
   /// - Parameter former: of the same name, before a reload.
   init(
     _ settings: UpstreamSettings, _ material: TLSMaterial.Client, after former: SharedUpstream?,
-    report: @escaping @Sendable (String) -> Void
+    report: @escaping Report
   ) {
     self.settings = settings
     self.report = report
@@ -94,8 +94,9 @@ final class SharedUpstream: Sendable {
     guard let lengthMs else { return }
     let reason = isTrial ? "tried again, it failed" : "\(inRow) failures in a row"
     report(
-      "\(place(index)) is left out for \(Self.people(lengthMs)): \(reason), the last: "
-        + failure.text)
+      .warning(
+        "\(place(index)) is left out for \(Self.people(lengthMs)): \(reason), the last: "
+          + failure.text))
   }
 
   /// The server that was left out has answered the request that tried it.
@@ -124,7 +125,7 @@ final class SharedUpstream: Sendable {
     let state = servers[index].state
     switch state.noteCheck(isGood: fault == nil, isSilent: isSilent, by: settings) {
     case .fell:
-      report("\(place(index)) is unwell: GET \(settings.path): \(fault ?? "")")
+      report(.warning("\(place(index)) is unwell: GET \(settings.path): \(fault ?? "")"))
     case .rose:
       // What its failures said is overtaken.
       _ = state.readmit(nowMs: nowMs)

@@ -137,15 +137,28 @@ final class Upstream {
     let state = server.state
     if !isLone { state.inFlight.subtract(1, ordering: .relaxed) }
     switch verdict {
-    case .well:
-      state.noteSuccess()
-      if choice.isTrial { shared.noteTrialSuccess(of: server.index, nowMs: nowMs) }
+    case .well: noteSuccess(choice, nowMs: nowMs)
     case .failed(let failure):
       server.tally.failures.increment()
       shared.noteFailure(failure, of: server.index, isTrial: choice.isTrial, nowMs: nowMs)
     case .nothing:
       if choice.isTrial { state.giveTrialBack(nowMs: nowMs) }
     }
+  }
+}
+
+// A request that becomes a tunnel.
+
+extension Upstream {
+  /// The server is well as of now; the tunnel, which may last for days, is counted to its end.
+  func noteSuccess(_ choice: Choice, nowMs: Int64) {
+    choice.server.state.noteSuccess()
+    if choice.isTrial { shared.noteTrialSuccess(of: choice.server.index, nowMs: nowMs) }
+  }
+
+  /// A tunnel's end, whoever's doing it was, says nothing of the server.
+  func endTunnel(_ choice: Choice) {
+    if !isLone { choice.server.state.inFlight.subtract(1, ordering: .relaxed) }
   }
 }
 

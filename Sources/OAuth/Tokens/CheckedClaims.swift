@@ -27,7 +27,7 @@ struct CheckedClaims {
   /// RFC 7800 §3.1: such a token is only good beside a proof of its key. What nothing here can
   /// check (`jkt` of DPoP, `jwk`, `kid`, …), also beside a certificate, would pass as a mere bearer
   /// token and undo what its issuer asked for.
-  private static func binding(_ claims: JSONNode) throws(TokenFault) -> SHA256Digest? {
+  static func binding(_ claims: JSONNode) throws(TokenFault) -> SHA256Digest? {
     guard let confirmation = claims["cnf"] else { return nil }
     guard confirmation.members?.count == 1, let text = confirmation["x5t#S256"]?.string,
       let bytes = Base64URL.decode(text.bytes), let thumbprint = SHA256Digest(bytes.span)
@@ -36,7 +36,7 @@ struct CheckedClaims {
   }
 
   /// `exp`, `nbf` and `iat` (RFC 7519 §4.1.4–6); gives the end.
-  private static func checkTimes(
+  static func checkTimes(
     _ claims: JSONNode, _ settings: IssuerSettings, nowMs: Int64
   ) throws(TokenFault) -> Int64 {
     guard var end = try date("exp", in: claims) else { throw .claimsInvalid }
@@ -58,7 +58,7 @@ struct CheckedClaims {
   }
 
   /// RFC 7519 §4.1.3: one of the audiences accepted must be among the token's.
-  private static func checkAudience(
+  static func checkAudience(
     _ claims: JSONNode, _ settings: IssuerSettings
   ) throws(TokenFault) {
     // A broken `aud` is refused even where another claim, or none, is looked at.
@@ -72,7 +72,7 @@ struct CheckedClaims {
   }
 
   /// RFC 8725 §3.11: other kinds of JWT of the same issuer are signed with the same keys.
-  private static func checkType(
+  static func checkType(
     _ claims: JSONNode, headerType: UTF8Text?, accepted: [UTF8Text]?
   ) throws(TokenFault) {
     let type = headerType.map(mediaType)
@@ -106,7 +106,7 @@ struct CheckedClaims {
   }
 
   /// RFC 6749 §3.3: words with a space between. As a list too, as some issuers write them.
-  private static func scopes(
+  static func scopes(
     _ name: UTF8Text, in claims: JSONNode
   ) throws(TokenFault) -> [UTF8Text] {
     guard let node = claims[name] else { return [] }
@@ -116,7 +116,7 @@ struct CheckedClaims {
     return try texts(node)
   }
 
-  private static func date(
+  static func date(
     _ name: UTF8Text, in claims: JSONNode
   ) throws(TokenFault) -> Int64? {
     guard let node = claims[name] else { return nil }
@@ -124,7 +124,7 @@ struct CheckedClaims {
     return date
   }
 
-  private static func text(
+  static func text(
     _ name: UTF8Text, in claims: JSONNode
   ) throws(TokenFault) -> UTF8Text? {
     guard let node = claims[name] else { return nil }
@@ -133,7 +133,7 @@ struct CheckedClaims {
   }
 
   /// A text, or a list of texts and nothing else; nothing at all is an empty list.
-  private static func texts(_ node: JSONNode?) throws(TokenFault) -> [UTF8Text] {
+  static func texts(_ node: JSONNode?) throws(TokenFault) -> [UTF8Text] {
     guard let node else { return [] }
     if let text = node.string { return [text] }
     guard let elements = node.elements else { throw .claimsInvalid }

@@ -1,3 +1,4 @@
+package import Crypto
 import JOSE
 package import Wire
 
@@ -8,10 +9,17 @@ package struct UnverifiedToken: Sendable {
     .strict, bytesMax: CompactJWS.bytesMax, depthMax: 32, nodesMax: 8_192)
 
   let jws: CompactJWS
-  let claims: JSONNode
+  /// What nobody vouches for yet: to be shown, or looked at, and not to be gone by.
+  package let claims: JSONNode
   let payloadByteCount: Int
   /// `iss` as the token has it: compare it byte for byte with those that are trusted.
   package let issuer: UTF8Text
+
+  /// `alg` of its header.
+  package var algorithm: SignatureAlgorithm { jws.algorithm }
+
+  /// `typ` of its header, as written.
+  package var type: UTF8Text? { jws.type }
 
   /// `kid` of its header.
   package var keyID: UTF8Text? { jws.keyID }

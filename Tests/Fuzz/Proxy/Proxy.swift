@@ -19,8 +19,8 @@ func proxy(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
     let family = address.isV6 ? "TCP6" : "TCP4"
     let line = Array("PROXY \(family) \(address) \(address) \(port) 1\r\n".utf8)
     check(
-      parse(line) == .success(.header(header, byteCount: line.count)), "written again it is the same"
-    )
+      parse(line) == .success(.header(header, byteCount: line.count)),
+      "written again it is the same")
   }
 }
 

@@ -251,14 +251,37 @@ extension BrokenFile {
             |                         ^~~~~~~~~~~~~~~~
       """#),
     .init(
-      "what a later step brings",
+      "tracing without a collector",
       file([
         ("tracing", "{}")
       ]),
       #"""
-      routes.json:7:3: tracing: not supported yet
+      routes.json:7:14: tracing.endpoint: missing; an OTLP/HTTP collector's address
           7 |   "tracing": {}
-            |   ^~~~~~~~~
+            |              ^
+      """#),
+    .init(
+      "a collector's address with the path that is put behind it",
+      file([
+        ("tracing", #"{ "endpoint": "http://o:4318/v1/traces" }"#)
+      ]),
+      #"""
+      routes.json:7:28: tracing.endpoint: "/v1/traces" is put behind it; did you mean "http://o:4318"?
+          7 |   "tracing": { "endpoint": "http://o:4318/v1/traces" }
+            |                            ^~~~~~~~~~~~~~~~~~~~~~~~~
+      """#),
+    .init(
+      "a collector's address with a query, and more than all",
+      file([
+        ("tracing", #"{ "endpoint": "http://o:4318/?key=1", "sample": 2 }"#)
+      ]),
+      #"""
+      routes.json:7:28: tracing.endpoint: a collector's address has no query ("?")
+          7 |   "tracing": { "endpoint": "http://o:4318/?key=1", "sample": 2 }
+            |                            ^~~~~~~~~~~~~~~~~~~~~~
+      routes.json:7:62: tracing.sample: expected a number from 0.0 to 1.0
+          7 |   "tracing": { "endpoint": "http://o:4318/?key=1", "sample": 2 }
+            |                                                              ^
       """#),
   ]
 }

@@ -79,7 +79,7 @@ struct BrokenFilesTests {
     #expect(loaded.problems == [])
     #expect(
       loaded.warnings.map(\.description).joined(separator: "\n") == #"""
-        routes.json:3:74: warning: issuers.corp.audiences: a token for any other service of this issuer is taken here too; name the audiences that mean this gateway
+        routes.json:6:76: warning: issuers.corp.audiences: a token for any other service of this issuer is taken here too; name the audiences that mean this gateway
             6 |   "issuers": {"corp": {"issuer": "https://login.example.com", "audiences": "any"}},
               |                                                                            ^~~~~
         routes.json:7:25: warning: admin.address: other machines can see there what runs, and reload it; use 127.0.0.1, and "probes" for those who ask for /readyz and /metrics

@@ -6,7 +6,7 @@ import Testing
 /// The shared side of an upstream as a routes file describes it.
 func sharedUpstream(
   _ json: String, after former: SharedUpstream? = nil,
-  report: @escaping @Sendable (String) -> Void = { _ in }
+  report: @escaping Report = { _ in }
 ) throws -> SharedUpstream {
   let text = file([
     ("upstreams", "{\"u\": \(json)}"), ("issuers", nil), ("exchanges", nil), ("routes", "[]"),

@@ -23,7 +23,7 @@ struct SharedUpstreamTests {
 
   private func make(_ json: String, after former: SharedUpstream? = nil) throws -> SharedUpstream {
     let lines = lines
-    return try sharedUpstream(json, after: former) { lines.add($0) }
+    return try sharedUpstream(json, after: former) { lines.add($0.text) }
   }
 
   private func fail(
