@@ -2,12 +2,12 @@ import Wire
 
 /// A question that tells a token endpoint from anything else, and that costs nobody anything.
 ///
-/// It is a token request of a grant that no service knows, by nobody (RFC 6749 §4.5: a grant's name
-/// may be any URI). Whoever speaks OAuth must refuse it with an `error` of §5.2; which one makes no
-/// difference: `unsupported_grant_type`, or `invalid_client` where the client is looked at first, or
-/// `invalid_request`. No secret, assertion, client id or caller's token goes with it: nothing can be
-/// issued for it, nothing is used up, and no service counts it as somebody's failed attempt, for
-/// which it might lock a client out.
+/// It is a token request of a grant that no service knows, by nobody (RFC 6749 §4.5: a grant may
+/// have any URI as its name). Whoever speaks OAuth must refuse it with an `error` of §5.2; which
+/// one makes no difference: `unsupported_grant_type`, or `invalid_client` where the client is
+/// looked at first, or `invalid_request`. No secret, assertion, client id or caller's token goes
+/// with it: nothing can be issued for it, nothing is used up, and no service counts it as
+/// somebody's failed attempt, for which it might lock a client out.
 package enum TokenServiceProbe {
   /// The content of the request, a form.
   package static let form = "grant_type=urn%3Atollgate%3Acheck"
