@@ -84,8 +84,9 @@ package enum Limits {
   /// worker, to those who don't let it wait longer.
   static let shedHandshakesPerSecond = 50
   static let shedHandshakeMs: Int64 = 2_000
-  /// Where there is no connection left, one that has idled for longer than this gives way to a new
-  /// one: thousands that idle must not keep callers out, and in a second few callers come back.
+  /// Where there is no connection left, one that has idled for longer than this, or whose TLS
+  /// handshake has not ended after it, gives way to a new one: thousands that idle must not keep
+  /// callers out, and in a second few callers come back.
   static let giveWayAfterMs: Int64 = 5_000
   /// At the process's end tunnels that nobody ends are ended so long before `shutdown.grace` is
   /// over: time for a close to reach the callers and for their lines to reach the log.

@@ -225,7 +225,12 @@ import Glibc
         TLSErrorQueue.clear()
         return .failed(.tls("too many messages without content"))
       }
-      return .failed(.tls(TLSErrorQueue.takeReason()))
+      let words = TLSErrorQueue.takeReason()
+      guard reason == SSL_R_CERTIFICATE_VERIFY_FAILED else { return .failed(.tls(words)) }
+      // Which of many reasons: it has expired, its name is another, nobody here knows its issuer.
+      let code = unsafe SSL_get_verify_result(session)
+      let why = unsafe String(cString: X509_verify_cert_error_string(code))
+      return .failed(.tls("\(words): \(why)"))
     }
   }
 

@@ -21,7 +21,8 @@ enum CommandLineTool {
 
       run [ROUTES]     serve what the routes file says; --watch: and reload it when it changes
                        --log-format json: what it says itself as JSON, a line each
-      check [ROUTES]   say what is wrong with a routes file, and start nothing
+      check [ROUTES]   say what is wrong with a routes file, and start nothing; --live asks
+                       everybody whom it names
       explain [ROUTES] METHOD URL
                        say what would happen to a request and why, step by step
       reload [ADMIN]   have a running gateway read its routes file again, and say what changed

@@ -65,7 +65,9 @@ extension RoutesArgument {
 /// `tollgate check`: the very loading that `run` does, and nothing started.
 enum CheckCommand {
   static func run(_ arguments: [String]) -> CommandLineTool.ExitStatus {
-    guard let path = RoutesArgument.parse(arguments, command: "check") else { return .usage }
+    let isLive = arguments.contains("--live")
+    let rest = arguments.filter { $0 != "--live" }
+    guard let path = RoutesArgument.parse(rest, command: "check") else { return .usage }
     let loaded = RoutesArgument.load(path)
     for warning in loaded.warnings { Output.error("\(warning)") }
     for problem in loaded.problems { Output.error("\(problem)") }
@@ -76,7 +78,22 @@ enum CheckCommand {
       return RoutesArgument.explain(error, loaded)
     }
     Output.line("\(path): ok")
-    return .well
+    return isLive ? checkLive(configuration, loaded) : .well
+  }
+
+  /// Tells of each of those on whom the gateway would depend how it is.
+  private static func checkLive(
+    _ configuration: Configuration, _ loaded: LoadedRoutes
+  ) -> CommandLineTool.ExitStatus {
+    DescriptorShares.raiseProcessLimit()
+    let findings: [LiveFinding]
+    do throws(StartFailure) {
+      findings = try LiveCheck.run(configuration)
+    } catch {
+      return RoutesArgument.explain(error, loaded)
+    }
+    for finding in findings { Output.line("[\(finding.isWell ? "+" : "-")] \(finding.text)") }
+    return findings.allSatisfy(\.isWell) ? .well : .badInput
   }
 }
 

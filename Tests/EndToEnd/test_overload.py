@@ -140,3 +140,23 @@ def test_a_caller_who_idles_gives_way_to_a_new_one(world, gateway, person):
         assert 1 <= len(ended) < LIMIT
         kept = next(connection for connection in idle if connection not in ended)
         assert kept.request("GET", "/x", person, token).status == 200
+
+
+def test_a_caller_who_says_nothing_gives_way_to_a_new_one(world, person):
+    """Nor may those who begin a TLS handshake and leave it at that keep others out until its
+    timeout, which is long here."""
+    token = world.issuer.token(person)
+    routes = world.routes(
+        limits={"connections": LIMIT, "tlsHandshakeTimeout": "600s"},
+        listeners=[world.clear_listener, world.tls_listener],
+        workers=1,
+    )
+    with world.gateway(routes) as gateway, contextlib.ExitStack() as stack:
+        silent = [stack.enter_context(Connection(gateway.ports["tls"])) for _ in range(LIMIT)]
+        for connection in silent[::2]:
+            connection.send(b"\x16\x03\x01")  # the beginning of a ClientHello
+        until(lambda: ask_status(gateway, person, token) == 503, "the limit to be reached")
+        until(lambda: ask_status(gateway, person, token) == 200, "one to give way", 20, pause=0.2)
+        until(lambda: tls_status(world, gateway) == 401, "another, for TLS", 20, pause=0.2)
+        ended = [connection for connection in silent if connection.ended(0.05)]
+        assert 1 <= len(ended) < LIMIT

@@ -220,7 +220,7 @@ def test_a_lock_left_behind_by_a_dead_gateway_is_waited_for_no_longer_than_an_ex
 ):
     redis.ask("FLUSHALL")
     token = world.issuer.token(person)
-    corp = {"timeout": "1s"}
+    corp = {"timeout": "4s"}
     with sharing(world, redis.url, corp=corp) as one, sharing(world, redis.url, corp=corp) as two:
         gate = world.tokens.held()
         threads, _ = in_threads(lambda: failing(world, one, person, token))
@@ -235,6 +235,29 @@ def test_a_lock_left_behind_by_a_dead_gateway_is_waited_for_no_longer_than_an_ex
         assert world.ask(two, "GET", "/x", person, token).status == 200
         # Nobody takes a lock away that is not his.
         assert redis.ask("GET", lock) == b"a dead gateway's"
+
+
+def test_an_exchange_takes_its_timeout_and_no_more_with_the_wait_for_another_gateway(
+    world, redis, person
+):
+    redis.ask("FLUSHALL")
+    token = world.issuer.token(person)
+    corp = {"timeout": "3s"}
+    with sharing(world, redis.url, corp=corp) as one, sharing(world, redis.url, corp=corp) as two:
+        gate = world.tokens.held()
+        threads, _ = in_threads(lambda: failing(world, one, person, token))
+        assert world.tokens.wait_for_calls(1) == 1
+        [lock] = redis.names()
+        redis.ask("PERSIST", lock)
+        redis.ask("SET", lock, "a gateway's that is stuck")
+        # It waits for the other, then asks itself, and the service says nothing to either.
+        assert world.ask(two, "GET", "/x", person, token).status == 504
+        assert len(world.tokens.calls_for(token)) == 2
+        record = two.logged(path="/x", status=504)
+        assert 3_000 <= record["exchange_ms"] + 1 < 4_500, "one timeout, not two"
+        gate.set()
+        threads[0].join(30)
+        redis.ask("DEL", *redis.names())
 
 
 def test_a_gateway_that_dies_holds_nobody_up(world, redis, person):

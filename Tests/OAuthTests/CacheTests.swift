@@ -197,8 +197,21 @@ import Wire
       #expect(!kept.takeRefresh(nowMs: from + 1_999))
       #expect(kept.takeRefresh(nowMs: from + 2_000))
       kept.postponeRefresh(untilMs: from + 10_000)
+      #expect(kept.unaskedUntilMs == from + 10_000)
       #expect(!kept.takeRefresh(nowMs: from + 9_999))
     }
+  }
+
+  @Test func `no copy is used while a refresh is under way, which may be refused`() throws {
+    let kept = try #require(keep(life: 100_000).1)
+    let from = nowMs + 82_000
+    #expect(kept.takeRefresh(nowMs: from))
+    #expect(kept.unaskedUntilMs <= from)
+    // It brought nothing: until the next one.
+    kept.keepOn()
+    #expect(kept.unaskedUntilMs == from + 2_000)
+    #expect(kept.takeRefresh(nowMs: from + 2_000))
+    #expect(kept.unaskedUntilMs == from + 2_000)
   }
 
   @Test func `a token that outlives its caller's, or where none is wanted, is never refreshed`()

@@ -124,6 +124,29 @@ import Wire
     #expect(reason(judge(200, good(["access_token": own]), any)) == .unverified)
   }
 
+  @Test func `what another reader takes for a JWT is none that nobody checks`() {
+    func reason(header: String, payload: String = #"{"aud":"x","aud":"orders"}"#)
+      -> ExchangeRefusal.Reason?
+    {
+      let parts = [header, payload].map { UTF8Text(Base64URL.encode(Array($0.utf8))) }
+      return self.reason(judge(200, good(["access_token": "\"\(parts[0]).\(parts[1]).c2ln\""])))
+    }
+    for header in [
+      #"{"alg":"RS256"}"#, #" {"alg":"RS256"}"#, "{\t\"alg\":\"RS256\"}", "\n\t{ \r\n\"alg\":1}",
+      "\u{FEFF}{\"alg\":1}", "\u{B}{\u{C}\"alg\":1}", "{}", " { } ", #"{"alg":"RS256"#,
+    ] {
+      #expect(reason(header: header) == .unverified, "\(header)")
+    }
+    for header in ["opaque", "[{\"alg\":1}]", "{x", "", "{"] {
+      #expect(reason(header: header) == nil, "\(header)")
+    }
+    // The other alphabet, a padding's place, and bits that no encoder writes.
+    for header in ["eyI/Pz8iOjF9", "eyJhIjoxfR", "eyJh"] {
+      let token = "\"\(header).eyJhdWQiOiJ4In0.c2ln\""
+      #expect(self.reason(judge(200, good(["access_token": token]))) == .unverified, "\(header)")
+    }
+  }
+
   @Test func `an issued JWT must be for the audience and of the caller`() throws {
     func reason(
       _ claims: KeyValuePairs<String, String?>, _ target: ExchangeTarget = .to("orders"),

@@ -46,10 +46,16 @@ import Wire
 
   @Test func `another issuer's document is refused, were it but a slash`() {
     for issuer in ["\"https://login.test/\"", "\"https://LOGIN.test\"", "null", "1", "[]"] {
-      #expect(fault(#"{"issuer":\#(issuer)}"#) == .issuerDiffers, "\(issuer)")
+      guard case .issuerDiffers = fault(#"{"issuer":\#(issuer)}"#) else {
+        Issue.record("\(issuer)")
+        continue
+      }
     }
-    #expect(fault("{}") == .issuerDiffers)
-    #expect(fault("[]") == .issuerDiffers)
+    #expect(fault("{}") == .issuerDiffers(named: nil))
+    #expect(fault("[]") == .issuerDiffers(named: nil))
+    let other = fault(#"{"issuer":"https://other.example\n"}"#)
+    #expect(other == .issuerDiffers(named: "https://other.example\n"))
+    #expect(other?.description == #"its issuer is another: "https://other.example\n""#)
     guard case .json = fault("<html>") else {
       Issue.record("a page is no document")
       return

@@ -20,6 +20,8 @@ final class HandshakePlaces {
     fileprivate let waiter: Waiter
     fileprivate var state = State.new
     fileprivate var startedMs: Int64 = 0
+    /// Whether the handshake must end for another reason: it waits for no place then.
+    var isGivenUp = false
 
     init(_ waiter: Waiter) { self.waiter = waiter }
 
@@ -90,7 +92,7 @@ final class HandshakePlaces {
         leave(place)
         return false
       }
-      if loop.nowMs >= untilMs { break }
+      if place.isGivenUp || loop.nowMs >= untilMs { break }
     }
     place.state = .gone
     waitingCount -= 1

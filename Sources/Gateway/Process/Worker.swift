@@ -52,6 +52,7 @@ actor Worker {
 
   private var guests: [UInt64: Guest] = [:]
   private var idlers = IdleQueue()
+  private var newcomers = Newcomers()
   private var sheds = ShedBudget()
   private var connectionSerial: UInt64 = 0
   private var isDraining = false
@@ -274,9 +275,14 @@ actor Worker {
     }
   }
 
-  /// Ends the connection that has idled longest, where it has for long, in favour of a new one.
+  /// Ends the connection whose handshake is not done for longest, or that has idled longest, where
+  /// that is long, in favour of a new one.
   private func makeRoom() -> Bool {
     let longestMs = loop.nowMs - Limits.giveWayAfterMs
+    if newcomers.giveUpOldest(since: longestMs) {
+      process.takeConnectionGivenUp()
+      return true
+    }
     guard
       let serial = idlers.takeFirst(
         since: longestMs, isStillIdle: { guests[$0]?.idleSinceMs == $1 })
@@ -303,8 +309,11 @@ actor Worker {
       }
       source = told
     }
+    var newcomer: Newcomers.Newcomer?
+    if listener.tls != nil { newcomer = newcomers.enter(serial, waiter, nowMs: loop.nowMs) }
     let stream = await secured(
-      socket, listener, waiter, untilMs: loop.nowMs + listener.handshakeTimeoutMs)
+      socket, listener, waiter, newcomer, untilMs: loop.nowMs + listener.handshakeTimeoutMs)
+    if newcomer != nil { newcomers.leave(serial) }
     guard let stream else {
       process.giveConnection()
       return
@@ -405,7 +414,8 @@ actor Worker {
   }
 
   private func secured(
-    _ socket: Socket, _ listener: Listener, _ waiter: Waiter, untilMs: Int64
+    _ socket: Socket, _ listener: Listener, _ waiter: Waiter,
+    _ newcomer: Newcomers.Newcomer? = nil, untilMs: Int64
   ) async -> ByteStream? {
     guard let context = listener.tls else { return ByteStream(socket) }
     // Who says nothing costs no session and takes nobody's place.
@@ -415,10 +425,11 @@ actor Worker {
       defer { silent[name] = nil }
       while socket.isQuiet() {
         let isSignalled = await waiter.wait(untilMs: untilMs)
-        if !isSignalled || isDraining { return nil }
+        if !isSignalled || isDraining || newcomer?.isGivenUp == true { return nil }
       }
     }
     let place = HandshakePlaces.Place(waiter)
+    newcomer?.place = place
     guard await handshakes.enter(place, untilMs: untilMs) else { return nil }
     defer { handshakes.leave(place) }
     guard let session = TLSSession(server: context, over: socket) else { return nil }
@@ -432,7 +443,7 @@ actor Worker {
         return nil
       case .wouldBlock:
         let isSignalled = await waiter.wait(untilMs: untilMs)
-        if !isSignalled || place.isLost { return nil }
+        if !isSignalled || place.isLost || place.isGivenUp { return nil }
       }
     }
   }

@@ -61,6 +61,7 @@ extension Configuration {
     refuseUndiscoverable(exchanges, issuers, object.find("exchanges"))
     RouteConflicts.report(routes ?? [], setting.reading)
     RouteConflicts.reportSameNames(object.find("routes"))
+    RouteReach.report(routes ?? [], listenerCount: listeners?.count ?? 0, setting.reading)
     UpstreamSettings.refuseHashOfNobody(
       upstreams, routes?.map(\.settings) ?? [], object.find("routes"))
     guard let listeners, let accessLog, let admin, let routes,

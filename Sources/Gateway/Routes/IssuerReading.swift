@@ -104,7 +104,13 @@ extension Kind where Value == FileReference? {
 extension Kind where Value == AcceptedAudiences {
   fileprivate static var audiences: Kind {
     Kind(.list(.string, atLeastOne: true)) { setting in
-      if setting.node.string == "any" { return .any }
+      if setting.node.string == "any" {
+        setting.reading.warn(
+          setting.place,
+          "a token for any other service of this issuer is taken here too; name the audiences that "
+            + "mean this gateway")
+        return .any
+      }
       guard let list = Kind<[UTF8Text]>.audienceList.read(setting) else { return nil }
       return .list(list)
     }

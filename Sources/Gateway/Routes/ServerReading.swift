@@ -98,9 +98,16 @@ extension AdminSettings {
     let local = ListenAddress(
       host: HostName(IPAddress(isV6: false, bits: 0x7F00_0001)), port: 9901,
       place: object.setting.place)
+    let address = object.optional(
+      "address", .listenAddress, default: local, "where the admin pages are")
+    if !address.host.isLoopback {
+      object.setting.reading.warn(
+        address.place,
+        "other machines can see there what runs, and reload it; use 127.0.0.1, and \"probes\" for "
+          + "those who ask for /readyz and /metrics")
+    }
     return AdminSettings(
-      address: object.optional(
-        "address", .listenAddress, default: local, "where the admin pages are"),
+      address: address,
       probes: object.optional(
         "probes", .listenAddress, "an address with only /livez, /readyz and /metrics"),
       hosts: object.optional(

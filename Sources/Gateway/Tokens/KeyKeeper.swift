@@ -27,7 +27,7 @@ final class KeyKeeper {
     self.loop = loop
   }
 
-  private struct Fault: Error {
+  struct Fault: Error {
     let text: String
   }
 
@@ -126,7 +126,7 @@ final class KeyKeeper {
   }
 
   /// Whether its metadata are wanted and its keys are had without them.
-  private func hasOwnMetadata(_ issuer: Int) -> Bool {
+  func hasOwnMetadata(_ issuer: Int) -> Bool {
     shared.needsDiscovery[issuer] && shared.issuers[issuer].rules.settings.keys != .discovery
   }
 
@@ -149,9 +149,9 @@ final class KeyKeeper {
   }
 
   /// Keys, and for how long they are fresh where their source says so.
-  private typealias Fetched = (keys: JWKSet, freshMs: Int64?)
+  typealias Fetched = (keys: JWKSet, freshMs: Int64?)
 
-  private func fetch(_ issuer: Int, _ waiter: Waiter) async throws(Fault) -> Fetched {
+  func fetch(_ issuer: Int, _ waiter: Waiter) async throws(Fault) -> Fetched {
     let keys = shared.issuers[issuer]
     let url: HTTPURL
     switch keys.rules.settings.keys {
@@ -187,7 +187,7 @@ final class KeyKeeper {
     }
   }
 
-  private func discover(
+  func discover(
     _ issuer: Int, _ waiter: Waiter
   ) async throws(Fault) -> DiscoveryDocument {
     let settings = shared.issuers[issuer].rules.settings

@@ -10,8 +10,8 @@ import Wire
 /// Gateways that miss one token together make one exchange between them: who looks first and finds
 /// neither token nor lock takes the lock, in one step, and the others look again now and then until
 /// the token is there. When the lock vanishes without one (the exchange was refused, or its gateway
-/// died and no longer renews the lock) or has stood for longer than an exchange may take, each
-/// exchanges for itself, as without the cache. Refusals are never shared.
+/// died and no longer renews the lock) or has stood for most of the time that an exchange may take,
+/// each exchanges for itself in what is left of that time. Refusals are never shared.
 ///
 /// A token that is refreshed is good as it is, so nobody waits there: who finds the lock taken goes
 /// on with the token that it has, and finds the new one when it looks again.

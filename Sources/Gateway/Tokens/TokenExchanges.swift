@@ -166,7 +166,10 @@ final class TokenExchanges {
     _ request: Request
   ) -> Bool {
     // While the service is known to fail nobody needs to ask: the old token is still good.
-    if targets[index].shared.exchange.breaker.isBlocked(nowMs: loop.nowMs) { return false }
+    if targets[index].shared.exchange.breaker.isBlocked(nowMs: loop.nowMs) {
+      kept.keepOn()
+      return false
+    }
     return begin(key, for: holder, index, request, replacing: kept).isNew
   }
 
@@ -199,14 +202,17 @@ final class TokenExchanges {
   /// Makes a flight's call; runs as a task of its own.
   func perform(_ flight: ExchangeFlight) async {
     let exchange = flight.target.exchange
+    // One deadline for all of it: the wait for another gateway's exchange is no more time.
+    let untilMs = loop.nowMs + exchange.settings.timeoutMs
     let sought = await seek(flight)
     let outcome: ExchangeFlight.Outcome
     if case .elsewhere = sought, let old = flight.replacing, old.endsAtMs > Clock.wallMs() {
+      old.keepOn()
       outcome = .issued(old.token, old)
     } else {
       do throws(ExchangeRefusal) {
         let issued =
-          if case .found(let token) = sought { token } else { try await call(flight) }
+          if case .found(let token) = sought { token } else { try await call(flight, untilMs) }
         let kept = exchange.cache.insert(
           flight.key, issued, subjectEndsAtMs: flight.subjectEndsAtMs, nowMs: Clock.wallMs())
         outcome = .issued(issued, kept)
@@ -229,7 +235,8 @@ final class TokenExchanges {
     if let old = flight.replacing {
       return await cache.seek(flight.key, newerThan: old.token, waiter: waiter)
     }
-    return await cache.seek(flight.key, waiter: waiter, waitMs: settings.timeoutMs)
+    // Where that gateway is stuck, a quarter is left for an exchange of our own.
+    return await cache.seek(flight.key, waiter: waiter, waitMs: settings.timeoutMs * 3 / 4)
   }
 
   /// Lets other gateways have what came of it.
@@ -266,6 +273,8 @@ final class TokenExchanges {
         // No word about this caller: the token that is kept stays as good as it was.
         if let seconds = refusal.retryAfterSeconds {
           old.postponeRefresh(untilMs: nowMs + seconds * 1_000)
+        } else {
+          old.keepOn()
         }
         return
       }
@@ -275,10 +284,11 @@ final class TokenExchanges {
       subjectEndsAtMs: flight.subjectEndsAtMs, nowMs: nowMs)
   }
 
-  private func call(_ flight: ExchangeFlight) async throws(ExchangeRefusal) -> IssuedToken {
+  private func call(
+    _ flight: ExchangeFlight, _ untilMs: Int64
+  ) async throws(ExchangeRefusal) -> IssuedToken {
     let exchange = flight.target.exchange
     let waiter = Waiter(on: loop)
-    let untilMs = loop.nowMs + exchange.settings.timeoutMs
     guard await exchange.calls.enter(waiter, untilMs: untilMs) == .taken else {
       throw .timedOut
     }

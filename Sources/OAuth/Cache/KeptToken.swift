@@ -9,6 +9,9 @@ package final class KeptToken: Sendable {
   /// From here on a hit begins a refresh; `Int64.max`: none does. Moved on when one begins, so that
   /// of all workers' hits one does.
   private let refreshFromMs: Atomic<Int64>
+  /// Until when copies may be used. While a refresh is under way that is over: who asks the cache
+  /// instead learns at once that the token service has refused it.
+  private let copiesUntilMs: Atomic<Int64>
 
   /// A refresh that brought nothing is tried again after so long at the earliest.
   private static let refreshPauseMs: Int64 = 2_000
@@ -18,14 +21,16 @@ package final class KeptToken: Sendable {
     self.keptAtMs = keptAtMs
     self.endsAtMs = endsAtMs
     self.refreshFromMs = Atomic(refreshFromMs)
+    copiesUntilMs = Atomic(refreshFromMs)
   }
 
   /// Until when a copy may be used without asking the cache again.
   package var unaskedUntilMs: Int64 {
-    min(endsAtMs, refreshFromMs.load(ordering: .relaxed))
+    min(endsAtMs, copiesUntilMs.load(ordering: .relaxed))
   }
 
-  /// Whether the asker is to refresh it now: true once, and then not for a while.
+  /// Whether the asker is to refresh it now: true once, and then not for a while. A refresh that
+  /// brings no other word about the token ends with `keepOn` or `postponeRefresh`.
   package func takeRefresh(nowMs: Int64) -> Bool {
     let fromMs = refreshFromMs.load(ordering: .relaxed)
     guard nowMs >= fromMs else { return false }
@@ -34,9 +39,15 @@ package final class KeptToken: Sendable {
     ).exchanged
   }
 
-  /// Puts the next refresh off, where the service has asked for patience.
+  /// Lets copies be used again, until the next refresh: this one has brought nothing.
+  package func keepOn() {
+    copiesUntilMs.store(refreshFromMs.load(ordering: .relaxed), ordering: .relaxed)
+  }
+
+  /// The same, and puts the next refresh off, where the service has asked for patience.
   package func postponeRefresh(untilMs: Int64) {
     refreshFromMs.store(untilMs, ordering: .relaxed)
+    copiesUntilMs.store(untilMs, ordering: .relaxed)
   }
 
   /// When the refresh of a token begins that is kept from now to `endsAtMs`: at the beginning of

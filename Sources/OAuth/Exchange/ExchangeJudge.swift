@@ -215,12 +215,28 @@ package struct ExchangeJudge: Sendable {
   /// token, of which nothing is checked: a claim that is there twice, bytes that are no UTF-8.
   private func refuseUnreadableJWT(_ token: [UInt8]) throws(ExchangeRefusal) {
     let parts = token.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
-    guard parts.count == 3, let header = Base64URL.decode(Array(parts[0])),
-      header.starts(with: Array("{\"".utf8)) || header.starts(with: Array("{ ".utf8))
-        || header.starts(with: Array("{\n".utf8)) || header.starts(with: Array("{\r".utf8)),
-      IssuedClaims(token) == nil
-    else { return }
+    guard parts.count == 3, looksLikeObject(parts[0]), IssuedClaims(token) == nil else { return }
     throw ExchangeRefusal(.unverified, note: "the issued token is a JWT that can't be read")
+  }
+
+  /// Whether some reader would begin to read an object there: a brace, and a member's name or the
+  /// other brace, with blanks before each (RFC 8259 §2). Some readers take any control character
+  /// for a blank, pass over a byte order mark, read base64 in either alphabet, or whatever its last
+  /// bits are.
+  private func looksLikeObject(_ part: ArraySlice<UInt8>) -> Bool {
+    var whole = part.map { byte in
+      switch byte {
+      case UInt8(ascii: "+"): UInt8(ascii: "-")
+      case UInt8(ascii: "/"): UInt8(ascii: "_")
+      default: byte
+      }
+    }
+    while !whole.count.isMultiple(of: 4) { whole.append(UInt8(ascii: "A")) }
+    guard let bytes = Base64URL.decode(whole) else { return false }
+    let text = bytes.drop { $0 <= 0x20 || $0 == 0xEF || $0 == 0xBB || $0 == 0xBF }
+    guard text.first == UInt8(ascii: "{") else { return false }
+    let next = text.dropFirst().first { $0 > 0x20 }
+    return next == UInt8(ascii: "\"") || next == UInt8(ascii: "}")
   }
 
   private func isSame(_ token: [UInt8], _ other: Span<UInt8>) -> Bool {

@@ -43,7 +43,7 @@ extension IdentityRule {
         ignoreCase ? text.equalsIgnoringASCIICase(value) : text == value
       }
     case .equalsClaim(let claim, let other):
-      isSame(claim.value(in: claims), other.value(in: claims))
+      saySame(claim.value(in: claims), other.value(in: claims))
     case .prefix(let claim, let prefix): claim.value(in: claims).holds { $0.hasPrefix(prefix) }
     case .suffix(let claim, let suffix): claim.value(in: claims).holds { $0.hasSuffix(suffix) }
     case .absent(let claim): !claim.value(in: claims).isPresent
@@ -52,7 +52,13 @@ extension IdentityRule {
   }
 }
 
-/// Two claims that say the same text; two that are absent say nothing.
+/// Two claims of which one says a text that the other says too: one text or several, as `holds`
+/// takes them, so that `42` is `"42"` here as it is in a log or in a service that compares texts.
+func saySame(_ one: JSONNode?, _ other: JSONNode?) -> Bool {
+  one.holds { text in other.holds { $0 == text } }
+}
+
+/// Two claims that are the same text; two that are absent are none.
 func isSame(_ one: JSONNode?, _ other: JSONNode?) -> Bool {
   guard let one = one?.string, let other = other?.string else { return false }
   return one == other
@@ -64,6 +70,10 @@ extension JSONNode? {
     guard let self else { return false }
     return !self.isNull
   }
+
+  /// Whether it says anything: an object, a list within a list and an empty list say as little as a
+  /// claim that is absent, and must make no system of a person nor the other way round.
+  var saysSomething: Bool { holds { _ in true } }
 
   /// Whether the text satisfies, or one in a list of texts, as some issuers write what others write
   /// as one. True and false, and numbers as they are spelled, count as texts.

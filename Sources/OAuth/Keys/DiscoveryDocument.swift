@@ -22,7 +22,8 @@ package struct DiscoveryDocument: Sendable, Equatable {
     let parser = JSONParser(.strict, bytesMax: Self.bytesMax, depthMax: 16, nodesMax: 8_192)
     let root: JSONNode
     do throws(JSONFault) { root = try parser.parse(document) } catch { throw .json(error) }
-    guard let named = root["issuer"]?.string, named == issuer else { throw .issuerDiffers }
+    let named = root["issuer"]?.string
+    guard named == issuer else { throw .issuerDiffers(named: named) }
     keySet = try Self.endpoint("jwks_uri", in: root)
     tokenEndpoint = try Self.endpoint("token_endpoint", in: root)
     certificateTokenEndpoint = try root["mtls_endpoint_aliases"].flatMap {
@@ -48,7 +49,7 @@ package struct DiscoveryDocument: Sendable, Equatable {
 package enum DiscoveryFault: Error, Equatable, Sendable, CustomStringConvertible {
   case json(JSONFault)
   /// Its `issuer` is another, or it has none.
-  case issuerDiffers
+  case issuerDiffers(named: UTF8Text?)
   case notAURL(member: String)
   /// http to another machine.
   case notSecure(member: String)
@@ -56,9 +57,17 @@ package enum DiscoveryFault: Error, Equatable, Sendable, CustomStringConvertible
   package var description: String {
     switch self {
     case .json(let fault): fault.description
-    case .issuerDiffers: "its issuer is not the one that was asked for"
+    case .issuerDiffers(nil): "it names no issuer"
+    case .issuerDiffers(let named?): "its issuer is another: \(Self.quoted(named))"
     case .notAURL(let member): "its \(member) is not a URL"
     case .notSecure(let member): "its \(member) is not https"
     }
+  }
+
+  /// Others' words, for a line of ours.
+  private static func quoted(_ text: UTF8Text) -> String {
+    var quoted: [UInt8] = []
+    JSONWriter.appendString(UTF8Text(Array(text.bytes.prefix(200))), to: &quoted)
+    return String(decoding: quoted, as: UTF8.self)
   }
 }

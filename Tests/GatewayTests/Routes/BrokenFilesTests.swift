@@ -70,6 +70,30 @@ struct BrokenFilesTests {
         """#)
   }
 
+  @Test func `warns of any audience and of an admin address that others reach`() {
+    let text = file([
+      ("issuers", #"{"corp": {"issuer": "https://login.example.com", "audiences": "any"}}"#),
+      ("admin", #"{ "address": "0.0.0.0:9901" }"#),
+    ])
+    let loaded = load(text, environment: ["SECRET": "x"])
+    #expect(loaded.problems == [])
+    #expect(
+      loaded.warnings.map(\.description).joined(separator: "\n") == #"""
+        routes.json:6:76: warning: issuers.corp.audiences: a token for any other service of this issuer is taken here too; name the audiences that mean this gateway
+            6 |   "issuers": {"corp": {"issuer": "https://login.example.com", "audiences": "any"}},
+              |                                                                            ^~~~~
+        routes.json:7:25: warning: admin.address: other machines can see there what runs, and reload it; use 127.0.0.1, and "probes" for those who ask for /readyz and /metrics
+            7 |   "admin": { "address": "0.0.0.0:9901" }
+              |                         ^~~~~~~~~~~~~~
+        """#)
+  }
+
+  @Test(arguments: ["127.0.0.1:1", "[::1]:1", "localhost:1", "127.8.9.1:1"])
+  func `an admin address of this machine is no cause for alarm`(_ address: String) {
+    let text = file("admin", "{ \"address\": \"\(address)\" }")
+    #expect(load(text, environment: ["SECRET": "x"]).warnings == [])
+  }
+
   @Test func `warns of an authority for certificates that nobody is asked for`() {
     let text = file(
       "listeners",

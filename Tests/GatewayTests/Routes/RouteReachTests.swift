@@ -1,0 +1,115 @@
+import Testing
+
+@testable import Gateway
+
+/// Which routes no request can reach.
+struct RouteReachTests {
+  /// Routes by their `match`, each with two listeners, and who is warned of: the number of the
+  /// route, and of those that take its requests.
+  struct Case: CustomTestStringConvertible {
+    let matches: [String]
+    let unreached: [Int: [Int]]
+    var testDescription: String { matches.joined(separator: " ") }
+  }
+
+  static let cases = [
+    // Methods go before none, but leave those that they don't name.
+    Case(matches: [#""path": "/a", "methods": ["GET"]"#, #""path": "/a""#], unreached: [:]),
+    // Listeners, when they are all.
+    Case(
+      matches: [
+        #""path": "/a", "listeners": ["one"]"#, #""path": "/a", "listeners": ["two"]"#,
+        #""path": "/a""#,
+      ], unreached: [2: [0, 1]]),
+    Case(
+      matches: [#""path": "/a", "listeners": ["one"]"#, #""path": "/a""#], unreached: [:]),
+    Case(
+      matches: [
+        #""path": "/a", "listeners": ["one", "two"]"#, #""path": "/a", "methods": ["PUT"]"#,
+      ], unreached: [1: [0]]),
+    // Each of its methods is somebody else's; HEAD comes with GET.
+    Case(
+      matches: [
+        #""path": "/a", "listeners": ["one", "two"], "methods": ["GET", "PUT"]"#,
+        #""path": "/a", "methods": ["PUT", "HEAD"]"#,
+      ], unreached: [1: [0]]),
+    Case(
+      matches: [
+        #""path": "/a", "listeners": ["one", "two"], "methods": ["GET"]"#,
+        #""path": "/a", "methods": ["GET", "PUT"]"#,
+      ], unreached: [:]),
+    // Fields: only those that ask for no more than it asks for.
+    Case(
+      matches: [
+        #""path": "/a", "methods": ["GET"], "headers": {"x": "1"}"#,
+        #""path": "/a", "methods": ["GET"]"#,
+      ], unreached: [:]),
+    Case(
+      matches: [
+        #""path": "/a", "listeners": ["one", "two"], "headers": {"x": "1"}"#,
+        #""path": "/a", "headers": {"x": "1", "y": "2"}"#,
+      ], unreached: [1: [0]]),
+    Case(
+      matches: [
+        #""path": "/a", "listeners": ["one", "two"], "headers": {"x": "2"}"#,
+        #""path": "/a", "headers": {"x": "1"}"#,
+      ], unreached: [:]),
+    // Another host's are no rivals.
+    Case(
+      matches: [
+        #""path": "/a", "host": "a.example", "listeners": ["one", "two"]"#, #""path": "/a""#,
+      ], unreached: [:]),
+    // Everything below is somebody else's, whatever that one asks for besides.
+    Case(
+      matches: [#""path": "/a/*""#, #""path": "/a""#, #""path": "/a/{x}/*", "methods": ["GET"]"#],
+      unreached: [0: [1, 2]]),
+    Case(
+      matches: [
+        #""path": "/*""#, #""path": "/""#, #""path": "/{a}""#, #""path": "/{a}/{b}/*""#,
+      ], unreached: [0: [1, 2, 3]]),
+    Case(matches: [#""path": "/a/*""#, #""path": "/a/{x}/*""#], unreached: [:]),
+    Case(matches: [#""path": "/a/*""#, #""path": "/a""#, #""path": "/a/{x}""#], unreached: [:]),
+    Case(matches: [#""path": "/a/*""#, #""path": "/a""#, #""path": "/a/b/*""#], unreached: [:]),
+  ]
+
+  @Test(arguments: cases)
+  func `is warned of, with those that take its requests`(_ example: Case) {
+    let routes = example.matches.enumerated().map { index, match in
+      #"{ "name": "r\#(index)", "match": { \#(match) }, "authenticate": "none", "respond": {} }"#
+    }
+    let text = file([
+      (
+        "listeners",
+        #"[{"name": "one", "address": "127.0.0.1:1"}, {"name": "two", "address": "127.0.0.1:2"}]"#
+      ),
+      ("routes", "[\(routes.joined(separator: ",\n"))]"),
+    ])
+    let loaded = load(text, environment: ["SECRET": "x"])
+    #expect(loaded.problems == [])
+    let expected = example.unreached.sorted { $0.key < $1.key }.map { index, takers in
+      let names = takers.map { "routes[\($0)]" }
+      return "routes[\(index)].match: no request can reach this route: all that it fits go to "
+        + names.dropLast().joined(separator: ", ") + (names.count > 1 ? " and " : "")
+        + (names.last ?? "") + ", which " + (names.count == 1 ? "is" : "are")
+        + " more particular; ask for something else here, or take it out"
+    }
+    #expect(loaded.warnings.map { "\($0.key): \($0.message)" } == expected)
+  }
+
+  @Test func `who ignores case is reached in other letters`() {
+    func warnings(_ rules: String) -> Int {
+      let routes = #"""
+        [{ "match": { "path": "/a", "listeners": ["one"] }, "authenticate": "none", "respond": {}
+           \#(rules) },
+         { "match": { "path": "/a" }, "name": "b", "authenticate": "none", "respond": {},
+           "pathRules": { "ignoreCase": true } }]
+        """#
+      let text = file([
+        ("listeners", #"[{"name": "one", "address": "127.0.0.1:1"}]"#), ("routes", routes),
+      ])
+      return load(text, environment: ["SECRET": "x"]).warnings.count
+    }
+    #expect(warnings("") == 0)
+    #expect(warnings(#", "pathRules": { "ignoreCase": true }"#) == 1)
+  }
+}
