@@ -56,6 +56,9 @@ package struct Guide {
       let gap = String(repeating: " ", count: max(1, 19 - name.utf8.count))
       lines.append("  \(name)\(gap)\(service.url)")
     }
+    if let admin = system.gateway.adminAddress {
+      lines.append("  status page        http://\(admin)/status; also: tollgate top \(admin)")
+    }
     lines.append("  routes file        \(system.routesPath), gone when this ends")
     return lines.joined(separator: "\n")
   }

@@ -118,7 +118,8 @@ struct LogsCommand {
       guard let path = usualPath() else {
         Output.error(
           """
-          tollgate logs: which log? Name a file, or pipe one in. The routes file here names none.
+          tollgate logs: which log? Name a file, or pipe one in. There is no routes file here, it
+          names no log, or it can't be loaded: tollgate check says why.
           See tollgate logs --help.
           """)
         return .usage

@@ -20,7 +20,7 @@ def explain(gateway, *arguments, token=None, stdin=None):
     """What it says, and that no secret is in it."""
     command = [tollgate_binary(), "explain", gateway.file, *arguments]
     if token is not None:
-        file = gateway.folder / "token"
+        file = gateway.folder.parent / "token"
         file.write_text(token + "\n")
         command += ["--token", file]
     told = subprocess.run(
@@ -218,7 +218,7 @@ def test_live_says_why_keys_cannot_be_had(world, gateway, person):
         issuers={"corp": {"issuer": other.url, "audiences": ["https://gateway.example"]}},
     )
     file = gateway.folder / "other.json"
-    file.write_text(json.dumps(routes | {"accessLog": False}))
+    file.write_text(json.dumps(routes | {"accessLog": "off"}))
     token = other.token(person)
     other.close()
     gateway_file, gateway.file = gateway.file, file

@@ -39,7 +39,7 @@ package struct LoggedRequest: Sendable {
     if let config = value(.config), config != engine.shared.configDigest {
       caveats.append(
         "The request was served by configuration \(config); the routes file is "
-          + "\(engine.shared.configDigest) now, and says what follows of its route.")
+          + "\(engine.shared.configDigest) now, and the route above is what it finds now.")
     }
     if let call = call {
       let explained = ExplainedRequest(call, engine, digester)

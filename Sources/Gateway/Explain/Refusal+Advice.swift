@@ -2,17 +2,21 @@ extension Refusal.Reason {
   /// What to do about a refusal, for whoever runs the gateway or calls it.
   package var advice: String {
     switch self {
-    case .malformedRequest: "Mend the client: HTTP/1.1 as RFC 9112 has it, a path without tricks."
+    case .malformedRequest:
+      "Mend the client: HTTP/1.1 as RFC 9112 has it, a path without tricks; %2F and ; pass where "
+        + "the route's pathRules keep them."
     case .versionUnsupported: "Send HTTP/1.1, or HTTP/1.0."
     case .notImplemented: "Send another method, and no transfer coding but chunked."
     case .expectationFailed: "Drop the Expect field, or send 100-continue."
     case .misdirected:
       "Connect anew for this host: another certificate of this listener holds its name."
     case .noRoute:
-      "Call a path and host that a route has, or add a route: see the ones that nearly match."
+      "Call a path and host that a route has, or add a route; those that nearly match, if any, are "
+        + "above."
     case .methodNotAllowed: "Use a method that the route has, or add it to its match.methods."
     case .tokenMissing:
-      "Send Authorization: Bearer TOKEN, or the token in a place that the route's authenticate.from names."
+      "Send Authorization: Bearer TOKEN, or the token in a place that the route's "
+        + "authenticate.from names."
     case .credentialMalformed: "Send one bearer token, in one place, unbroken."
     case .tokenMalformed: "Send a JWT: an opaque token can't be checked here."
     case .issuerUnknown:
@@ -57,7 +61,8 @@ extension Refusal.Reason {
     case .keysUnavailable:
       "Look why the issuer's keys can't be had: its URL, its certificate, the way to it (/readyz)."
     case .upstreamUnavailable:
-      "Look after the service: no server of the upstream takes connections."
+      "Look after the service: no server of the upstream takes connections. See its address, its "
+        + "name in DNS and, with https, its certificate and authority (tls.ca)."
     case .upstreamFailed: "Look after the service: it broke off, or what it said was no HTTP."
     case .upstreamTimeout: "Look why the service is slow, or raise the route's forward.timeout."
     case .requestLineTooLong: "Shorten the URL, or raise limits.requestLine."
