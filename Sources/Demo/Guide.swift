@@ -1,3 +1,5 @@
+import Gateway
+
 /// What `tollgate demo` says while it serves: where things are, and lines to paste.
 package struct Guide {
   private let system: DemoSystem

@@ -234,8 +234,7 @@ struct ExplainCommand {
     if let found { return found }
     let others =
       notUnderstood > 0
-      ? "; \(Numbers.grouped(notUnderstood)) lines were not understood "
-        + "(formats json, otel, ecs are)"
+      ? "; \(Numbers.grouped(notUnderstood)) lines were not understood (json, otel and ecs are)"
       : ""
     throw Wrong(text: "\(path) has no request \"\(id)\"\(others)", status: .badInput)
   }

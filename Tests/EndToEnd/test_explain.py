@@ -20,7 +20,7 @@ def explain(gateway, *arguments, token=None, stdin=None):
     """What it says, and that no secret is in it."""
     command = [tollgate_binary(), "explain", gateway.file, *arguments]
     if token is not None:
-        file = gateway.folder.parent / "token"
+        file = gateway.world.folder / "token"
         file.write_text(token + "\n")
         command += ["--token", file]
     told = subprocess.run(
@@ -217,7 +217,7 @@ def test_live_says_why_keys_cannot_be_had(world, gateway, person):
         listeners=[world.clear_listener],
         issuers={"corp": {"issuer": other.url, "audiences": ["https://gateway.example"]}},
     )
-    file = gateway.folder / "other.json"
+    file = world.folder / "other.json"
     file.write_text(json.dumps(routes | {"accessLog": "off"}))
     token = other.token(person)
     other.close()
@@ -226,6 +226,7 @@ def test_live_says_why_keys_cannot_be_had(world, gateway, person):
         told = explain(gateway, "GET", "/x", "--live", "--json", token=token)
     finally:
         gateway.file = gateway_file
+    assert told.returncode == 4, told.stderr
     assert json.loads(told.stdout)["verdict"]["reason"] == "keys_unavailable"
     assert "refused" in facts(told, "checks")["signature"]["got"]
 

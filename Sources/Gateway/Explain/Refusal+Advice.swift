@@ -15,8 +15,7 @@ extension Refusal.Reason {
         + "above."
     case .methodNotAllowed: "Use a method that the route has, or add it to its match.methods."
     case .tokenMissing:
-      "Send Authorization: Bearer TOKEN, or the token in a place that the route's "
-        + "authenticate.from names."
+      "Send Authorization: Bearer TOKEN, or the token where the route's authenticate.from says."
     case .credentialMalformed: "Send one bearer token, in one place, unbroken."
     case .tokenMalformed: "Send a JWT: an opaque token can't be checked here."
     case .issuerUnknown:
