@@ -20,6 +20,8 @@ struct Reloading {
   private let watchesRoutes: Bool
   private let manager: ServiceManager
   private let say: (OperatorLine) -> Void
+  /// What was said last of the files that may be open.
+  private var filesWarning: String?
   private let workers: Configuration.Workers
   /// The routes file that runs.
   private var routes: [UInt8]?
@@ -35,6 +37,7 @@ struct Reloading {
     self.manager = manager
     self.say = say
     workers = configuration.workers
+    filesWarning = OpenFiles.warning(for: configuration)
     routes = recorded.routes
     files = WatchedFiles([])
     files.watch(watched(recorded))
@@ -89,7 +92,9 @@ struct Reloading {
       }
     }
     RoutesArgument.warn(gateway.warnings, loaded) { said.say($0) }
-    if let warning = OpenFiles.warning(for: configuration) { said.say(.warning(warning)) }
+    let warning = OpenFiles.warning(for: configuration)
+    if let warning, warning != filesWarning { said.say(.warning(warning)) }
+    filesWarning = warning
     if configuration.workers != workers {
       said.say(
         .warning(

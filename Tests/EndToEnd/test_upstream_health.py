@@ -291,3 +291,18 @@ def freeze(program, number):
     """Stops, or wakes, nginx's master and its workers."""
     for pid in session_of(program.pid):
         os.kill(pid, number)
+
+
+def test_a_lone_server_that_fails_is_told_of(world, person):
+    """Every request to it fails, and it is asked on: somebody must learn why."""
+    port = free_port()
+    routes = world.routes(
+        world.route("/*", exchange="strip", forward={"to": "lone"}),
+        upstreams={"lone": {"servers": [f"http://127.0.0.1:{port}"], "outlier": {"failures": 2}}},
+    )
+    with world.gateway(routes) as gateway:
+        token = world.issuer.token(person)
+        for _ in range(4):
+            assert world.ask(gateway, "GET", "/x", person, token).status == 503
+        told = until(lambda: [t for t in gateway.said().splitlines() if "lone" in t], "a line")
+        assert len(told) == 1 and "ECONNREFUSED" in told[0] and "2 requests in a row" in told[0]

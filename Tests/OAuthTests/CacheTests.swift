@@ -145,7 +145,7 @@ import Wire
     }
     #expect(kept == denied)
     #expect(cache.find(key, nowMs: nowMs + 10_000) == nil)
-    cache.insert(key, .unreachable, subjectEndsAtMs: end, nowMs: nowMs)
+    cache.insert(key, .unreachable("it refused"), subjectEndsAtMs: end, nowMs: nowMs)
     #expect(cache.find(key, nowMs: nowMs) == nil)
   }
 

@@ -190,7 +190,8 @@ struct StatusReport {
             for server in upstream.servers {
               json.object { json in
                 json.member("name", "\(server.target)")
-                json.member("state", server.state.word)
+                let failuresMax = upstream.settings.outlier.failures
+                json.member("state", server.state.word(failuresMax: failuresMax))
                 json.member("requests", server.state.tallies.sum { $0.requests })
                 json.member("failures", server.state.tallies.sum { $0.failures })
                 json.member("connections", max(0, server.count.numbers.open))
@@ -240,5 +241,9 @@ struct StatusReport {
 
 extension ServerState {
   /// Whether requests are sent to the server, and if not why.
-  fileprivate var word: String { isUnwell ? "unwell" : isEjected ? "left out" : "healthy" }
+  fileprivate func word(failuresMax: Int) -> String {
+    if isUnwell { return "unwell" }
+    if isEjected { return "left out" }
+    return failureCount >= failuresMax ? "failing" : "healthy"
+  }
 }

@@ -298,7 +298,7 @@ final class TokenExchanges {
     }
     guard let endpoint = exchange.endpoint else {
       exchange.breaker.noteSuccess()
-      throw .unreachable
+      throw .unreachable("its issuer's metadata were never had")
     }
     let tally = exchange.tallies.tally(of: workerIndex)
     let beganNs = Clock.monotonicNs()
@@ -358,7 +358,8 @@ final class TokenExchanges {
     } catch {
       switch error {
       case .timedOut, .unconnected(.timedOut): throw .timedOut
-      case .unconnected, .broken: throw .unreachable
+      case .unconnected, .broken:
+        throw .unreachable("\(endpoint.origin.authority) \(error.text)")
       case .tooLarge: throw .nonsense
       }
     }

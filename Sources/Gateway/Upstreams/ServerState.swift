@@ -41,6 +41,9 @@ final class ServerState: Sendable {
   var isSilent: Bool { has(.silent) }
   var ejectionCount: UInt64 { ejections.load(ordering: .relaxed) }
 
+  /// How many requests in a row have failed.
+  var failureCount: Int { failuresInRow.load(ordering: .relaxed) }
+
   func standing(nowMs: Int64) -> Standing {
     if isTrusted { return .trusted }
     if isUnwell { return .unwell }

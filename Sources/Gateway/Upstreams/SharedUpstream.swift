@@ -82,6 +82,15 @@ final class SharedUpstream: Sendable {
   func noteFailure(_ failure: Failure, of index: Int, isTrial: Bool, nowMs: Int64) {
     let state = servers[index].state
     let inRow = state.noteFailure()
+    defer {
+      // Nothing else would say why every request to it fails.
+      if inRow == settings.outlier.failures, !state.isEjected {
+        report(
+          .warning(
+            "\(place(index)) failed \(inRow) requests in a row, the last: \(failure.text); "
+              + "there is no other to trust in its place, so it is asked on"))
+      }
+    }
     guard servers.count > 1, settings.outlier.maxEjected > 0, isTrial || !state.isEjected,
       isTrial || inRow >= settings.outlier.failures
     else { return }

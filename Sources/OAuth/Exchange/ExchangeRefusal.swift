@@ -53,9 +53,13 @@ package struct ExchangeRefusal: Error, Sendable, Equatable {
   }
 
   /// No connection, or one that broke before the answer was whole.
-  package static let unreachable = ExchangeRefusal(
-    .unavailable, note: "no connection to the token service", countsForBreaker: true,
-    mayBeSentAgain: true)
+  ///
+  /// - Parameter why: for the operator; where the service is and what the kernel says of it.
+  package static func unreachable(_ why: String) -> ExchangeRefusal {
+    ExchangeRefusal(
+      .unavailable, note: UTF8Text("no connection to the token service: \(why)"),
+      countsForBreaker: true, mayBeSentAgain: true)
+  }
   /// No answer in time.
   package static let timedOut = ExchangeRefusal(
     .timeout, note: "no answer in time", countsForBreaker: true)
