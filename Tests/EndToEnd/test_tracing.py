@@ -373,3 +373,13 @@ def test_a_collector_over_tls_is_believed_by_the_systems_authorities(world, tmp_
         until(lambda: "tracing: https://" in gateway.err.read_text(), "the trouble")
         assert len(collector.spans()) == 2
     collector.close()
+
+
+def test_a_collector_may_ask_for_any_patience(world):
+    collector = Collector()
+    collector.status, collector.fields = 503, {"Retry-After": f"{2**63 - 1}"}
+    with world.gateway(traced(world, collector.url)) as gateway:
+        served(world, gateway, "/public/patience")
+        until(lambda: "answered 503" in gateway.err.read_text(), "the trouble")
+        served(world, gateway, "/public/alive")
+    collector.close()
