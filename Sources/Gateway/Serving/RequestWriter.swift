@@ -104,11 +104,13 @@ enum RequestWriter {
     let stopped = forward.stopped
     var runStart = -1
     for line in head.fields {
+      let isWithheld =
+        line.isHopByHop
+        || !forward.withheld.isEmpty
+          && forward.withheld.contains { $0.matchesFolded(line, in: received.readable) }
       let goesOn =
-        !line.isHopByHop && !stopped.contains(line.known)
+        !isWithheld && !stopped.contains(line.known)
         && !(line.known == .maxForwards && head.method == .options)
-        && (forward.withheld.isEmpty
-          || !forward.withheld.contains { $0.matchesFolded(line, in: received.readable) })
       if goesOn {
         if runStart < 0 { runStart = Int(line.nameStart) }
         continue
@@ -117,7 +119,7 @@ enum RequestWriter {
         out.append(received.slice(runStart..<Int(line.nameStart)))
         runStart = -1
       }
-      if let places = forward.places, places.fields.contains(line.known), !line.isHopByHop {
+      if let places = forward.places, places.fields.contains(line.known), !isWithheld {
         places.writeField(line, of: request, keeping: kept(request, forward), received, out)
       }
     }
