@@ -383,3 +383,13 @@ def test_a_collector_may_ask_for_any_patience(world):
         until(lambda: "answered 503" in gateway.err.read_text(), "the trouble")
         served(world, gateway, "/public/alive")
     collector.close()
+
+
+def test_a_state_that_a_route_sets_is_the_only_one(world, collector):
+    changes = {"set": {"tracestate": "own=1"}}
+    forward = {"to": world.upstream.url, "headers": changes}
+    route = world.route("/public/*", authenticate="none", exchange=None, forward=forward)
+    with world.gateway(world.routes(route, tracing={"endpoint": collector.url})) as gateway:
+        fields = [("traceparent", PARENT), ("tracestate", "theirs=2")]
+        (parent,), state = served(world, gateway, "/public/state", *fields)
+    assert TRACE in parent and state == ["own=1"]

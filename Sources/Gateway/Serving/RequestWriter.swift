@@ -86,7 +86,9 @@ enum RequestWriter {
     if let upgrade = request.upgrade { writeUpgrade(to: upgrade, out) }
     writeMaxForwards(of: head, from: received, to: out)
     writeForwarding(of: request, forward, from: received, to: out)
-    if forward.tellsTrace, let trace = request.trace { trace.write(to: out) }
+    if forward.tellsTrace, let trace = request.trace {
+      trace.write(to: out, tellsState: forward.tellsTraceState)
+    }
     if strippedCount > 0 {
       out.append("X-Forwarded-Prefix: ")
       out.append(path.span.extracting(0..<strippedCount))
