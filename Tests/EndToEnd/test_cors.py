@@ -257,3 +257,16 @@ def test_a_named_origin_may_use_the_cookie(world, gateway, person):
     # A star says who may read, and not who may act in the cookie's owner's name.
     assert post("/star-cookie/x", EVIL).problem == "origin_refused"
     assert post("/star-cookie/x", "http://localhost").status == 200
+
+
+def test_a_preflight_with_content_is_none(world):
+    """No browser sends one, and a service may do what content says."""
+    routes = world.routes(world.route("/full/*", cors="upstream"))
+    fields = [
+        ("Origin", "https://app.example"), ("Access-Control-Request-Method", "POST"),
+        ("X-HTTP-Method-Override", "POST"),
+    ]  # fmt: skip
+    with world.gateway(routes) as gateway:
+        answer = ask(gateway.port, "OPTIONS", "/full/x", fields=fields, body=b"do=it")
+        assert (answer.status, answer.problem) == (401, "token_missing")
+    assert not world.upstream.seen("/full/x")

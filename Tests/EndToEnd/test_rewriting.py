@@ -372,3 +372,36 @@ def test_nginx_behind_a_prefix_works_for_curl(world, nginx, tmp_path):
         words = ["-H", f"Authorization: Bearer {token}", "-H", "X-Tenant: x", "-H", "X_Tenant: y"]
         shown = json.loads(curl(f"{url}/own/x", *words))
         assert shown["x_tenant"] == "acme"
+
+
+def test_a_cookie_that_is_removed_or_set_stays_so_beside_tokens_in_cookies(world):
+    world.upstream.promise.kinds |= {"/bare": "none", "/baked": "none"}
+    public = {"authenticate": "none", "exchange": None}
+    routes = world.routes(
+        world.route("/bare/*", forward={"headers": {"remove": ["Cookie", "Referer"]}}, **public),
+        world.route("/baked/*", forward={"headers": {"set": {"Cookie": "own=1"}}}, **public),
+        world.route("/session/*", authenticate={"from": "cookie:session"}),
+    )
+    fields = [("Cookie", "session=x; admin=1"), ("Referer", "https://a.example/")]
+    with world.gateway(routes) as gateway:
+        for path, cookies in (("/bare/it", []), ("/baked/it", ["own=1"])):
+            assert ask(gateway.port, "GET", path, fields=fields).status == 200
+            assert world.upstream.seen(path)[-1].values("cookie") == cookies
+    assert world.upstream.seen("/bare/it")[-1].values("referer") == []
+
+
+@pytest.mark.parametrize("rest", ["//evil.example/x", "/\\evil.example", "/\t/evil.example"])
+def test_no_address_that_is_put_back_is_another_hosts(world, rest):
+    world.upstream.promise.kinds |= {"/v3": "none"}
+    routes = world.routes(
+        world.route(
+            "/*", authenticate="none", exchange=None, forward={"path": {"addPrefix": "/v3"}}
+        )
+    )
+    given = {"/path": f"/v3{rest}", "/url": f"{world.upstream.url}{rest}"}
+    for path, to in given.items():
+        head = f"HTTP/1.1 302 Found\r\nLocation: {to}\r\nContent-Length: 0\r\n\r\n".encode()
+        world.upstream.on(f"/v3{path}", lambda exchange, head=head: exchange.send(head))
+    with world.gateway(routes) as gateway:
+        for path in given:
+            assert ask(gateway.port, "GET", path).value("location") == f"/.{rest}"

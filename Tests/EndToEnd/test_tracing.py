@@ -373,3 +373,23 @@ def test_a_collector_over_tls_is_believed_by_the_systems_authorities(world, tmp_
         until(lambda: "tracing: https://" in gateway.err.read_text(), "the trouble")
         assert len(collector.spans()) == 2
     collector.close()
+
+
+def test_a_collector_may_ask_for_any_patience(world):
+    collector = Collector()
+    collector.status, collector.fields = 503, {"Retry-After": f"{2**63 - 1}"}
+    with world.gateway(traced(world, collector.url)) as gateway:
+        served(world, gateway, "/public/patience")
+        until(lambda: "answered 503" in gateway.err.read_text(), "the trouble")
+        served(world, gateway, "/public/alive")
+    collector.close()
+
+
+def test_a_state_that_a_route_sets_is_the_only_one(world, collector):
+    changes = {"set": {"tracestate": "own=1"}}
+    forward = {"to": world.upstream.url, "headers": changes}
+    route = world.route("/public/*", authenticate="none", exchange=None, forward=forward)
+    with world.gateway(world.routes(route, tracing={"endpoint": collector.url})) as gateway:
+        fields = [("traceparent", PARENT), ("tracestate", "theirs=2")]
+        (parent,), state = served(world, gateway, "/public/state", *fields)
+    assert TRACE in parent and state == ["own=1"]

@@ -575,3 +575,18 @@ def test_http2_in_the_clear_is_never_handed_over(world, tmp_path):
     assert gateway.wait() == 1
     assert "requests within it would be neither checked nor seen" in gateway.said()
 
+
+
+def test_a_preflight_opens_no_tunnel(world):
+    """It needs no token where the service answers preflights itself."""
+    world.upstream.promise.kinds |= {"/cors": "none"}
+    routes = world.routes(
+        world.route("/cors/*", cors="upstream", forward={"upgrade": ["echo/2"]})
+    )
+    fields = [
+        ("Origin", "https://app.example"), ("Access-Control-Request-Method", "GET"),
+        ("Connection", "Upgrade"), ("Upgrade", "echo/2"),
+    ]  # fmt: skip
+    with world.gateway(routes) as gateway:
+        assert ask(gateway.port, "OPTIONS", "/cors/tunnel", fields=fields).status == 200
+    assert world.upstream.seen("/cors/tunnel")[-1].values("upgrade") == []

@@ -78,7 +78,11 @@ enum HiddenText {
 
   private static func isSecret(_ name: UTF8Text) -> Bool {
     let name = name.string.lowercased().filter { $0.isLetter }
-    let words = ["secret", "passw", "actortoken", "assertion", "credential"]
+    // The last ones are those of header and form fields.
+    let words = [
+      "secret", "passw", "actortoken", "assertion", "credential", "apikey", "accesskey",
+      "privatekey", "authtoken", "accesstoken",
+    ]
     return name == "keys"
       || words.contains { name.contains($0) }
         && !["actortokentype", "assertionaudience", "clientcredentials"].contains(name)

@@ -87,9 +87,11 @@ extension Request {
     return found
   }
 
-  /// The method that a preflight asks for (Fetch §3.2.2); nil where this is none.
+  /// The method that a preflight asks for (Fetch §3.2.2); nil where this is none. One with content
+  /// is none: no browser sends such, and what a service does with content is for a token to allow.
   var preflightedMethod: Range<Int>? {
-    guard method == .options, origin != nil,
+    let framing = connection.head.framing
+    guard method == .options, framing == .none || framing == .length(0), origin != nil,
       let line = connection.head.first(.accessControlRequestMethod), !line.value.isEmpty
     else { return nil }
     return line.value

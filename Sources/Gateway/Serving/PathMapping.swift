@@ -71,17 +71,27 @@ struct PathMapping {
     _ value: [UInt8], prefix: ArraySlice<UInt8>, servers: [[UInt8]], own: [UInt8]
   ) -> [UInt8]? {
     guard value.first != UInt8(ascii: "/") || value.dropFirst().first == UInt8(ascii: "/") else {
-      return putBack(prefix, on: value[...])
+      return putBack(prefix, on: value[...]).map(Self.onThisHost)
     }
     guard let start = Self.authorityStart(of: value) else { return nil }
     let end = value[start...].firstIndex { "/?#".utf8.contains($0) } ?? value.endIndex
     let authority = value[start..<end].map(ByteClass.lowercased)
     let path = value[end...].first == UInt8(ascii: "/") ? value[end...] : "/".utf8 + value[end...]
-    if servers.contains(authority) { return putBack(prefix, on: path) ?? Array(path) }
+    if servers.contains(authority) {
+      return Self.onThisHost(putBack(prefix, on: path) ?? Array(path))
+    }
     guard !own.isEmpty, authority == own.map(ByteClass.lowercased),
       let back = putBack(prefix, on: path)
     else { return nil }
     return value[..<end] + back
+  }
+
+  /// A path that no caller takes for another host: what begins with two slashes names one (RFC 3986
+  /// §4.2), and browsers read a backslash as a slash and pass over tabs (WHATWG URL §4.4).
+  private static func onThisHost(_ path: [UInt8]) -> [UInt8] {
+    let second = path.dropFirst().first { $0 != UInt8(ascii: "\t") }
+    guard second == UInt8(ascii: "/") || second == UInt8(ascii: "\\") else { return path }
+    return "/.".utf8 + path
   }
 
   /// Where the authority of `https://…`, `http://…` or `//…` begins.

@@ -86,7 +86,9 @@ enum RequestWriter {
     if let upgrade = request.upgrade { writeUpgrade(to: upgrade, out) }
     writeMaxForwards(of: head, from: received, to: out)
     writeForwarding(of: request, forward, from: received, to: out)
-    if forward.tellsTrace, let trace = request.trace { trace.write(to: out) }
+    if forward.tellsTrace, let trace = request.trace {
+      trace.write(to: out, tellsState: forward.tellsTraceState)
+    }
     if strippedCount > 0 {
       out.append("X-Forwarded-Prefix: ")
       out.append(path.span.extracting(0..<strippedCount))
@@ -104,11 +106,13 @@ enum RequestWriter {
     let stopped = forward.stopped
     var runStart = -1
     for line in head.fields {
+      let isWithheld =
+        line.isHopByHop
+        || !forward.withheld.isEmpty
+          && forward.withheld.contains { $0.matchesFolded(line, in: received.readable) }
       let goesOn =
-        !line.isHopByHop && !stopped.contains(line.known)
+        !isWithheld && !stopped.contains(line.known)
         && !(line.known == .maxForwards && head.method == .options)
-        && (forward.withheld.isEmpty
-          || !forward.withheld.contains { $0.matchesFolded(line, in: received.readable) })
       if goesOn {
         if runStart < 0 { runStart = Int(line.nameStart) }
         continue
@@ -117,7 +121,7 @@ enum RequestWriter {
         out.append(received.slice(runStart..<Int(line.nameStart)))
         runStart = -1
       }
-      if let places = forward.places, places.fields.contains(line.known), !line.isHopByHop {
+      if let places = forward.places, places.fields.contains(line.known), !isWithheld {
         places.writeField(line, of: request, keeping: kept(request, forward), received, out)
       }
     }

@@ -123,6 +123,8 @@ final class Route {
     /// Whether servers are told of the trace by the gateway: a route that removes or sets the field
     /// has the last word.
     let tellsTrace: Bool
+    /// The same of `tracestate`.
+    let tellsTraceState: Bool
 
     init(
       _ settings: ForwardSettings, upstream: Upstream, places: TokenPlaces? = nil,
@@ -137,6 +139,7 @@ final class Route {
       self.places = places
       self.keepsToken = keepsToken
       tellsTrace = traces && fields?.dropped.contains { $0.known == .traceparent } != true
+      tellsTraceState = fields?.dropped.contains { $0.known == .tracestate } != true
       var stopped = places.map { RequestWriter.dropped.union($0.fields) } ?? RequestWriter.dropped
       if tellsTrace { stopped = stopped.union(TraceFields.names) }
       self.stopped = stopped

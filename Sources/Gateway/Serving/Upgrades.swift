@@ -17,6 +17,8 @@ enum Upgrades {
     // Content would have to come before the other protocol's first byte; ignoring the wish is
     // always allowed.
     guard head.framing == .none || head.framing == .length(0) else { return }
+    // A preflight bears no token, so its tunnel would be anybody's.
+    guard request.preflightedMethod == nil else { return }
     request.upgrade = first(of: forward.upgrades, in: head.section, request.connection.received)
     if request.upgrade != nil { request.connection.closesAfterAnswer = true }
   }

@@ -85,14 +85,16 @@ final class RequestTrace {
   var byteCountMax: Int { 64 + TraceParent.byteCount + state.count }
 
   /// Writes the fields that tell a server of the trace, the gateway's own span being its parent.
-  func write(to out: Buffer) {
+  ///
+  /// - Parameter tellsState: whether `tracestate` is one of them.
+  func write(to out: Buffer, tellsState: Bool) {
     var value: [UInt8] = []
     value.reserveCapacity(TraceParent.byteCount)
     TraceParent(trace: trace, span: callSpan, flags: flags).append(to: &value)
     out.append("traceparent: ")
     out.append(value)
     out.append("\r\n")
-    if state.isEmpty { return }
+    if state.isEmpty || !tellsState { return }
     out.append("tracestate: ")
     out.append(state)
     out.append("\r\n")

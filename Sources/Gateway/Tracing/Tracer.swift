@@ -180,7 +180,7 @@ final class Tracer {
     case 429, 502, 503, 504:
       let seconds = answer.retryAfter.flatMap { Decimal.parse($0.span) }
       return .again(
-        "answered \(answer.status)", afterMs: seconds.map { Int64(clamping: $0) * 1_000 })
+        "answered \(answer.status)", afterMs: seconds.map { Int64(min($0, 86_400)) * 1_000 })
     default: return .refused("answered \(answer.status)")
     }
   }
