@@ -87,6 +87,10 @@ struct SharedUpstreamTests {
     let lone = try make(#"{"servers": ["http://a"]}"#)
     fail(lone, 0, times: 100)
     #expect(lone.servers[0].state.isTrusted)
+    // Once for all hundred.
+    let still = "; there is no other to trust in its place, so it is asked on"
+    let failed = "failed 5 requests in a row, the last: it answered 503" + still
+    #expect(lines.take() == ["upstream u: http://a \(failed)"])
 
     let pair = try make(
       #"{"servers": ["http://a", "http://b"], "healthCheck": {"path": "/up"}}"#)
@@ -95,6 +99,7 @@ struct SharedUpstreamTests {
     #expect(lines.take() == ["upstream u: http://a is unwell: GET /up: it answered 500"])
     fail(pair, 1, times: 100)
     #expect(pair.servers[1].state.isTrusted)
+    #expect(lines.take() == ["upstream u: http://b \(failed)"])
     for _ in 0..<2 { pair.noteCheck(of: 0, fault: nil, isSilent: false, by: check, nowMs: 0) }
     #expect(lines.take() == ["upstream u: http://a is well again"])
     fail(pair, 1)
