@@ -39,6 +39,7 @@ def timed_out(connection):
 def dripping(connection, data, pause=0.05):
     """Sends `data` a byte at a time, and its last byte again and again, until the end."""
     stop = threading.Event()
+    connection.share()
 
     def drip():
         with contextlib.suppress(OSError):
@@ -294,6 +295,7 @@ def test_an_answer_that_comes_while_content_is_sent_is_delivered_then_it_closes(
 
     fields = [("Content-Length", str(9 * MIB))]
     connection.send(request_bytes("POST", "/enough", person, world.issuer.token(person), fields))
+    connection.share()
     sender = threading.Thread(target=send_quietly, args=(connection, bytes(9 * MIB)))
     sender.start()
     answer = connection.answer()

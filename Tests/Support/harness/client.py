@@ -1,9 +1,12 @@
 """A caller over a raw socket: it sends the bytes it is told to and reads answers strictly."""
 
 import json
+import select
 import socket
 import ssl
 import struct
+import threading
+import time
 
 from .waiting import PATIENCE
 
@@ -59,6 +62,12 @@ class Connection:
         if tls:
             raw = tls.wrap_socket(raw, server_hostname=server_name, session=session)
         self.socket, self.pending = raw, b""
+        self.seconds, self.lock = seconds, None
+
+    def share(self):
+        """From now on one thread may send while another reads: OpenSSL itself lets only one in."""
+        if isinstance(self.socket, ssl.SSLSocket):
+            self.lock = threading.Lock()
 
     def __enter__(self):
         return self
@@ -74,12 +83,32 @@ class Connection:
         self.socket.close()
 
     def send(self, data):
-        self.socket.sendall(data.encode("latin-1") if isinstance(data, str) else data)
+        data = data.encode("latin-1") if isinstance(data, str) else data
+        if not self.lock:
+            return self.socket.sendall(data)
+        for start in range(0, len(data), 1 << 14):
+            with self.lock:
+                self.socket.settimeout(self.seconds)
+                self.socket.sendall(data[start : start + (1 << 14)])
 
     # -- reading
 
+    def receive(self, count):
+        if not self.lock:
+            return self.socket.recv(count)
+        end = time.monotonic() + self.seconds
+        while time.monotonic() < end:
+            with self.lock:
+                self.socket.settimeout(0)
+                try:
+                    return self.socket.recv(count)
+                except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+                    pass
+            select.select([self.socket], [], [], 0.05)
+        raise TimeoutError(f"nothing came within {self.seconds} s")
+
     def fill(self):
-        more = self.socket.recv(1 << 18)
+        more = self.receive(1 << 18)
         if not more:
             raise EOFError
         self.pending += more
@@ -96,7 +125,7 @@ class Connection:
     def exactly(self, count):
         parts, have = [self.pending], len(self.pending)
         while have < count:
-            more = self.socket.recv(min(1 << 20, count - have))
+            more = self.receive(min(1 << 20, count - have))
             if not more:
                 raise Broken(f"the body ended after {have} of {count} bytes")
             parts.append(more)
