@@ -22,13 +22,13 @@ package struct TopView {
     var buckets: [Double] = []
   }
 
-  private let paint: LogPaint
+  private let paint: Paint
   private var routesBefore: [String: Counts] = [:]
   private var reasonsBefore: [String: Double] = [:]
   private var serversBefore: [String: Counts] = [:]
   private var beforeMs: Int64?
 
-  package init(paint: LogPaint) { self.paint = paint }
+  package init(paint: Paint) { self.paint = paint }
 
   /// The lines of one look.
   ///
@@ -61,7 +61,7 @@ package struct TopView {
     let open = Self.number(process?["connections"]) ?? 0
     line += "  \(Self.grouped(open)) connections"
     if let bytes = Self.number(process?["residentBytes"]) {
-      line += "  \(Int(bytes / 1_048_576)) MiB"
+      line += "  \(Self.whole(bytes / 1_048_576)) MiB"
     }
     let missing = (status["missing"]?.elements ?? []).map { paint.red("  \(Self.text($0))") }
     return [line] + missing
@@ -77,7 +77,7 @@ package struct TopView {
       requests > 0 ? Self.percent((Self.number(node) ?? 0) / requests) : "-"
     }
     func within(_ node: JSONNode) -> String {
-      Self.number(node).map { "≤ \(Numbers.duration(micros: Int64($0 * 1_000)))" } ?? "-"
+      Self.number(node).map { "≤ \(Self.duration(ms: $0))" } ?? "-"
     }
     let rates = samples.map { (Self.number($0[1]) ?? 0) / every }
     let line =
@@ -142,7 +142,7 @@ package struct TopView {
       let all = counts.reduce(0) { $0 + $1.1 }
       let kept = counts.filter { ["hit", "refreshed"].contains($0.0) }.reduce(0) { $0 + $1.1 }
       let survival = Self.number(exchange["survivalSeconds"]).map {
-        Numbers.span(ms: Int64($0 * 1_000))
+        Numbers.span(ms: Self.whole($0 * 1_000))
       }
       let isOpen = exchange["breakerOpen"]?.bool == true
       let calls = Self.number(exchange["calls"]) ?? 0
@@ -151,7 +151,7 @@ package struct TopView {
         [
           all > 0 ? Self.percent(kept / all) : "-", Self.grouped(calls),
           Self.number(exchange["callMedianMs"]).map {
-            "≤ \(Numbers.duration(micros: Int64($0 * 1_000)))"
+            "≤ \(Self.duration(ms: $0))"
           } ?? "-", Self.grouped(Self.number(exchange["tokens"]) ?? 0), survival ?? "-",
         ])
       return isOpen ? paint.red(row + "  breaker open") : row
@@ -225,8 +225,13 @@ package struct TopView {
   }
 
   private static func grouped(_ number: Double) -> String {
-    Numbers.grouped(UInt64(max(0, min(number, 1e18))))
+    Numbers.grouped(UInt64(max(0, whole(number))))
   }
+
+  private static func duration(ms: Double) -> String { Numbers.duration(micros: whole(ms * 1_000)) }
+
+  /// A whole number; who answers at the address may say what it likes.
+  private static func whole(_ value: Double) -> Int64 { Int64(max(-1e15, min(value, 1e15))) }
 
   private static func rate(_ value: Double) -> String {
     value >= 100 ? grouped(value.rounded()) : Numbers.decimal(max(0, value), places: 1)
@@ -242,7 +247,7 @@ package struct TopView {
     var seen = 0.0
     for (index, bound) in bounds.enumerated() where index < buckets.count {
       seen += buckets[index]
-      if seen >= part * total { return "≤ \(Numbers.duration(micros: Int64(bound * 1_000)))" }
+      if seen >= part * total { return "≤ \(duration(ms: bound))" }
     }
     return "longer"
   }
