@@ -71,7 +71,7 @@ let package = Package(
     tests(of: "OAuth", on: ["Wire", "Crypto", "JOSE", "TestSupport"]),
     tests(
       of: "Gateway", on: ["Wire", "Crypto", "JOSE", "Reactor", "HTTP", "OAuth", "TestSupport"]),
-    tests(of: "Demo", on: ["Wire", "Crypto", "JOSE", "Reactor", "HTTP"]),
+    tests(of: "Demo", on: ["Wire", "Crypto", "JOSE", "Reactor", "HTTP", "Gateway"]),
   ]
 )
 

@@ -1,4 +1,4 @@
-import Gateway
+package import Gateway
 
 /// What `tollgate demo` says while it serves: where things are, and lines to paste.
 package struct Guide {
@@ -37,7 +37,7 @@ package struct Guide {
       "curl \(system.providerURL)/token -u \(DemoClient.systemID):\(DemoClient.systemSecret)"
         + " -d grant_type=\(TokenEndpoint.Grant.clientCredentials.rawValue)",
       "",
-      paint.faint(
+      paint.dim(
         "Next: look into the routes file, its comments say what is what; `tollgate check ROUTES`"
           + " checks one,\n`tollgate demo --once` all of the above; README.md says the rest."
           + "\nThe access log follows, a line a request. Ctrl-C ends the demo."),
@@ -48,7 +48,7 @@ package struct Guide {
 
   private var places: String {
     var lines = [
-      paint.strong("Tollgate's demo, on this machine only. Paste the lines into another terminal."),
+      paint.bold("Tollgate's demo, on this machine only. Paste the lines into another terminal."),
       "",
       "  gateway            \(system.gatewayURL)",
       "  identity provider  \(system.providerURL), the token service too",
@@ -65,7 +65,7 @@ package struct Guide {
     return lines.joined(separator: "\n")
   }
 
-  private func heading(_ text: String) -> String { "\n" + paint.strong("# \(text)") }
+  private func heading(_ text: String) -> String { "\n" + paint.bold("# \(text)") }
 
   private func token(_ name: String) -> String {
     "$(curl -s \(system.providerURL)/tokens/\(name))"

@@ -1,3 +1,4 @@
+package import Gateway
 import Reactor
 import Synchronization
 

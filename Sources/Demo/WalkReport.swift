@@ -1,3 +1,5 @@
+import Gateway
+
 /// What one step of the walk saw, and what of it was wrong.
 final class Findings {
   private(set) var seen: [String] = []
@@ -28,7 +30,7 @@ struct WalkReport: Sendable {
     let services = system.services.map { "\($0.name) \($0.url)" }.joined(separator: ", ")
     print(
       """
-      \(paint.strong("Tollgate's demo walks through itself, on this machine only."))
+      \(paint.bold("Tollgate's demo walks through itself, on this machine only."))
         gateway            \(system.gatewayURL)
         identity provider  \(system.providerURL), the token service too
         services           \(services)
@@ -38,23 +40,23 @@ struct WalkReport: Sendable {
 
   func show(_ number: Int, _ title: String, _ findings: Findings) {
     let holds = findings.wrong.isEmpty
-    let mark = holds ? paint.good("✓") : paint.bad("✗")
+    let mark = holds ? paint.green("✓") : paint.boldRed("✗")
     var lines = ["\(mark) \(number < 10 ? " " : "")\(number)  \(title)"]
     for text in findings.seen { lines.append("       \(text)") }
     for text in findings.wrong.prefix(Self.wrongShownMax) {
-      lines.append("       \(paint.bad("wrong:")) \(text)")
+      lines.append("       \(paint.boldRed("wrong:")) \(text)")
     }
     let rest = findings.wrong.count - Self.wrongShownMax
     if rest > 0 { lines.append("       and \(rest) more like these") }
-    if let line = findings.logLine { lines.append("       \(paint.faint(line))") }
+    if let line = findings.logLine { lines.append("       \(paint.dim(line))") }
     print(lines.joined(separator: "\n"))
   }
 
   func end(held: Int, of count: Int, elapsedMs: Int64) {
     let verdict =
       held == count
-      ? paint.good("All \(count) steps held") + ", in \(elapsedMs) ms."
-      : paint.bad("\(count - held) of \(count) steps did not hold.")
+      ? paint.green("All \(count) steps held") + ", in \(elapsedMs) ms."
+      : paint.boldRed("\(count - held) of \(count) steps did not hold.")
     let next =
       held == count
       ? "Next: `tollgate demo` keeps it running and prints curl lines to paste; README.md says the"

@@ -105,8 +105,7 @@ enum DemoCommand {
 
   /// https://no-color.org, and nothing but text for files and pipes.
   private static var paint: Paint {
-    let wantsColour = environment("NO_COLOR").isEmpty && environment("TERM") != "dumb"
-    return Paint(isColoured: wantsColour && isatty(0) == 1 && isatty(1) == 1)
+    Paint(isOn: Colouring.isWelcome && isatty(0) == 1 && isatty(1) == 1)
   }
 
   private static func environment(_ name: String) -> String {

@@ -41,12 +41,7 @@ struct ExplainCommand {
   private var id: String?
   private var logPath: String?
   private var isJSON = false
-  private var colour = "auto"
-
-  private struct Wrong: Error {
-    let text: String
-    var status = CommandLineTool.ExitStatus.usage
-  }
+  private var colouring = Colouring.auto
 
   static func run(_ arguments: [String]) -> CommandLineTool.ExitStatus {
     Signals.unblock()
@@ -72,33 +67,18 @@ struct ExplainCommand {
           keeps them. Put it into a file, or pipe it in: --token FILE, --token -
           """)
     }
-    var rest = arguments[...]
-    func value(of option: String) throws(Wrong) -> String {
-      guard let value = rest.popFirst() else { throw Wrong(text: "\(option) needs a value") }
-      return value
-    }
-    while var argument = rest.popFirst() {
-      // --log=x is --log x.
-      if argument.hasPrefix("--"), let sign = argument.firstIndex(of: "="),
-        let name = Self.valued.first(where: { $0 == argument[..<sign] })
-      {
-        rest.insert(String(argument[argument.index(after: sign)...]), at: rest.startIndex)
-        argument = name
-      }
+    var options = Options(arguments, valued: Self.valued)
+    while let argument = options.next() {
       switch argument {
-      case "--token": tokenPath = try value(of: argument)
-      case "--header", "-H": fields.append(try value(of: argument))
-      case "--listener": listener = try value(of: argument)
+      case "--token": tokenPath = try options.value(of: argument)
+      case "--header", "-H": fields.append(try options.value(of: argument))
+      case "--listener": listener = try options.value(of: argument)
       case "--live": isLive = true
-      case "--id": id = try value(of: argument)
-      case "--log": logPath = try value(of: argument)
+      case "--id": id = try options.value(of: argument)
+      case "--log": logPath = try options.value(of: argument)
       case "--json": isJSON = true
-      case "--no-color": colour = "never"
-      case "--color":
-        colour = try value(of: argument)
-        guard ["auto", "always", "never"].contains(colour) else {
-          throw Wrong(text: "--color is auto, always or never, not \"\(colour)\"")
-        }
+      case "--no-color": colouring = .never
+      case "--color": colouring = try Colouring(option: try options.value(of: argument))
       default:
         if argument.hasPrefix("-") { throw Wrong(text: "unknown option \"\(argument)\"") }
         positional.append(argument)
@@ -244,10 +224,6 @@ struct ExplainCommand {
       Output.line(String(decoding: explanation.json, as: UTF8.self), terminator: "")
       return
     }
-    let wantsColour =
-      isatty(1) == 1 && (Surroundings.variable("NO_COLOR") ?? "").isEmpty
-      && Surroundings.variable("TERM") != "dumb"
-    let paint = LogPaint(isOn: colour == "always" || colour == "auto" && wantsColour)
-    Output.line(explanation.text(paint), terminator: "")
+    Output.line(explanation.text(colouring.paint), terminator: "")
   }
 }

@@ -33,7 +33,7 @@ struct LogsCommand {
   private var follows = false
   private var sums = false
   private var isRaw = false
-  private var colour: String = "auto"
+  private var colouring = Colouring.auto
 
   static func run(_ arguments: [String]) -> CommandLineTool.ExitStatus {
     Signals.unblock()
@@ -46,40 +46,21 @@ struct LogsCommand {
     }
   }
 
-  private struct Wrong: Error {
-    let text: String
-  }
-
   private init(_ arguments: [String]) throws(Wrong) {
-    var rest = arguments[...]
-    func value(of option: String) throws(Wrong) -> String {
-      guard let value = rest.popFirst() else { throw Wrong(text: "\(option) needs a value") }
-      return value
-    }
-    while var argument = rest.popFirst() {
-      // --where=reason=x is --where reason=x.
-      if argument.hasPrefix("--"), let sign = argument.firstIndex(of: "="),
-        let name = Self.valued.first(where: { $0 == argument[..<sign] })
-      {
-        rest.insert(String(argument[argument.index(after: sign)...]), at: rest.startIndex)
-        argument = name
-      }
+    var options = Options(arguments, valued: Self.valued)
+    while let argument = options.next() {
       switch argument {
-      case "--where": filter.conditions.append(try Self.condition(try value(of: argument)))
+      case "--where": filter.conditions.append(try Self.condition(try options.value(of: argument)))
       case "--route":
-        filter.conditions.append(try Self.condition("route=\(try value(of: argument))"))
-      case "--since": filter.sinceMs = try Self.moment(try value(of: argument), argument)
-      case "--until": filter.untilMs = try Self.moment(try value(of: argument), argument)
+        filter.conditions.append(try Self.condition("route=\(try options.value(of: argument))"))
+      case "--since": filter.sinceMs = try Self.moment(try options.value(of: argument), argument)
+      case "--until": filter.untilMs = try Self.moment(try options.value(of: argument), argument)
       case "--refused": filter.isRefusedOnly = true
       case "--follow", "-f": follows = true
       case "--summary": sums = true
       case "--json": isRaw = true
-      case "--no-color": colour = "never"
-      case "--color":
-        colour = try value(of: argument)
-        guard ["auto", "always", "never"].contains(colour) else {
-          throw Wrong(text: "--color is auto, always or never, not \"\(colour)\"")
-        }
+      case "--no-color": colouring = .never
+      case "--color": colouring = try Colouring(option: try options.value(of: argument))
       case "-": paths.append(argument)
       default:
         if argument.hasPrefix("-") { throw Wrong(text: "unknown option \"\(argument)\"") }
@@ -126,12 +107,7 @@ struct LogsCommand {
       }
       paths = [path]
     }
-    let isTerminal = isatty(1) == 1
-    let wantsColour =
-      isTerminal && (Surroundings.variable("NO_COLOR") ?? "").isEmpty
-      && Surroundings.variable("TERM") != "dumb"
-    let paint = LogPaint(isOn: colour == "always" || colour == "auto" && wantsColour)
-    var printer = LogPrinter(isRaw: isRaw, sums: sums, paint: paint)
+    var printer = LogPrinter(isRaw: isRaw, sums: sums, paint: colouring.paint)
     var status = CommandLineTool.ExitStatus.well
     for path in paths {
       do throws(SystemError) {
@@ -187,7 +163,7 @@ struct LogsCommand {
 /// Writes what was wanted of a log.
 private struct LogPrinter {
   private let isRaw: Bool
-  private let paint: LogPaint
+  private let paint: Paint
   private var summary: LogSummary?
   private var output: [UInt8] = []
   private var day = ""
@@ -195,7 +171,7 @@ private struct LogPrinter {
   /// Nobody reads what is written any more.
   private(set) var isOver = false
 
-  init(isRaw: Bool, sums: Bool, paint: LogPaint) {
+  init(isRaw: Bool, sums: Bool, paint: Paint) {
     self.isRaw = isRaw
     self.paint = paint
     summary = sums ? LogSummary() : nil

@@ -64,10 +64,7 @@ struct TopCommand {
 
   private func show(_ address: AdminAddress) -> CommandLineTool.ExitStatus {
     let isTerminal = isatty(1) == 1
-    let wantsColour =
-      isTerminal && (Surroundings.variable("NO_COLOR") ?? "").isEmpty
-      && Surroundings.variable("TERM") != "dumb"
-    var view = TopView(paint: LogPaint(isOn: wantsColour))
+    var view = TopView(paint: Colouring.auto.paint)
     let screen = isTerminal && !isOnce && !isRaw
     while true {
       guard let answer = AdminClient.ask(.get, "/status?json", at: address, withinMs: 5_000)

@@ -1,3 +1,4 @@
+import Gateway
 import Glibc
 import Reactor
 import Synchronization
@@ -66,7 +67,7 @@ func walkThrough(editing: (String) -> String = { $0 }) throws -> WalkOutcome {
     temporary: "/tmp", log: .file, report: { _ in }, editing: editing)
   defer { system.stop() }
   let printed = Printed()
-  let walk = try Walk(system, paint: Paint(isColoured: false)) { text in
+  let walk = try Walk(system, paint: Paint(isOn: false)) { text in
     printed.text.withLock { $0 += text + "\n" }
   }
   defer { walk.stop() }

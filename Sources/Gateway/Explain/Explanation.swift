@@ -168,7 +168,7 @@ extension Explanation {
 
 extension Explanation {
   /// For a terminal or a file, with a line feed at its end.
-  package func text(_ paint: LogPaint) -> String {
+  package func text(_ paint: Paint) -> String {
     var lines = [paint.bold(title), ""]
     for step in steps {
       lines.append("\(sign(step.mark, paint)) \(Columns.left(step.name, 10)) \(step.summary)")
@@ -189,7 +189,7 @@ extension Explanation {
     return lines.joined(separator: "\n") + "\n"
   }
 
-  private func verdictLine(_ paint: LogPaint) -> String {
+  private func verdictLine(_ paint: Paint) -> String {
     switch verdict.outcome {
     case .forwarded: return "\(paint.green("forwarded")): \(verdict.text)"
     case .answered:
@@ -201,7 +201,7 @@ extension Explanation {
     }
   }
 
-  private func sign(_ mark: Mark, _ paint: LogPaint) -> String {
+  private func sign(_ mark: Mark, _ paint: Paint) -> String {
     switch mark {
     case .well: paint.green("✓")
     case .wrong: paint.red("✗")

@@ -116,7 +116,7 @@ package struct LogSummary {
   }
 
   /// What it comes to, as lines for a person.
-  package func text(_ paint: LogPaint) -> String {
+  package func text(_ paint: Paint) -> String {
     var lines: [String] = []
     lines.append(headline(paint))
     if requests == 0 { return lines.joined(separator: "\n") + "\n" }
@@ -152,7 +152,7 @@ package struct LogSummary {
     return lines.joined(separator: "\n") + "\n"
   }
 
-  private func headline(_ paint: LogPaint) -> String {
+  private func headline(_ paint: Paint) -> String {
     var line = paint.bold("\(Numbers.grouped(requests)) \(requests == 1 ? "request" : "requests")")
     if firstMs <= lastMs {
       line += ", \(LogText.date(firstMs)) to \(LogText.date(lastMs)) UTC"
@@ -178,7 +178,7 @@ package struct LogSummary {
       + Columns.right(Numbers.percent(count, of: requests), 9)
   }
 
-  private func routeHead(_ paint: LogPaint) -> String {
+  private func routeHead(_ paint: Paint) -> String {
     paint.bold(Columns.left("Routes", 36))
       + ["requests", "refused", "5xx", "p50", "p90", "p99", "max"].enumerated().map {
         Columns.right($0.element, $0.offset == 0 ? 13 : 10)

@@ -1,29 +1,11 @@
 import HTTP
 import Wire
 
-/// Colours, where they are wanted.
-package struct LogPaint {
-  private let isOn: Bool
-
-  package init(isOn: Bool) { self.isOn = isOn }
-
-  package func bold(_ text: String) -> String { code("1", text) }
-  package func dim(_ text: String) -> String { code("2", text) }
-  package func red(_ text: String) -> String { code("31", text) }
-  package func green(_ text: String) -> String { code("32", text) }
-  package func yellow(_ text: String) -> String { code("33", text) }
-  package func cyan(_ text: String) -> String { code("36", text) }
-
-  private func code(_ number: String, _ text: String) -> String {
-    isOn ? "\u{1B}[\(number)m\(text)\u{1B}[0m" : text
-  }
-}
-
 /// A request of the log as a line for a person.
 package enum LogText {
   /// `10:20:30.123  401  GET     0.12 ms  api.example.com/orders  token_expired  → orders`
   package static func line(
-    _ line: LogLine, _ text: Span<UInt8>, paint: LogPaint, hasDate: Bool = false
+    _ line: LogLine, _ text: Span<UInt8>, paint: Paint, hasDate: Bool = false
   ) -> String {
     func value(_ field: AccessLogField) -> String? {
       line.range(field).map { shown([UInt8](copying: text.extracting($0))) }

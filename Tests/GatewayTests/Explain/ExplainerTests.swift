@@ -99,7 +99,7 @@ import Testing
   @Test func `another address is told without its query`() throws {
     let told = try explain("GET", "http://b.example.com/there?key=hush")
     #expect(told.verdict.status == 308)
-    #expect(!told.text(LogPaint(isOn: false)).contains("hush"))
+    #expect(!told.text(Paint(isOn: false)).contains("hush"))
   }
 
   @Test func `an ambiguous path is refused by the normaliser's own word`() throws {
