@@ -56,13 +56,16 @@ class Answer:
 class Connection:
     """A connection to the gateway, in the clear or with TLS (`tls` is an SSLContext)."""
 
+    # One that is made of a socket that is there already has these too.
+    seconds, lock = SECONDS, None
+
     def __init__(self, port, tls=None, server_name="localhost", seconds=SECONDS, session=None):
         raw = socket.create_connection(("127.0.0.1", port), seconds)
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if tls:
             raw = tls.wrap_socket(raw, server_hostname=server_name, session=session)
         self.socket, self.pending = raw, b""
-        self.seconds, self.lock = seconds, None
+        self.seconds = seconds
 
     def share(self):
         """From now on one thread may send while another reads: OpenSSL itself lets only one in."""
