@@ -41,9 +41,9 @@ package final class ServerConnection {
   /// The head of the request being served; its ranges count from the first byte of `received`.
   package private(set) var head = RequestHead()
   /// What came and is not yet used; its front is the present request's head.
-  package private(set) var received: Buffer
+  package let received = Buffer()
   /// Answer bytes on their way out.
-  package private(set) var outbound: Buffer
+  package let outbound = Buffer()
   /// The present request's content.
   package var content = BodyFlow(.none, as: .none, pinned: 0)
   /// Set to end the connection when the present answer is out.
@@ -88,8 +88,6 @@ package final class ServerConnection {
     self.waiter = waiter
     self.buffers = buffers
     self.limits = limits
-    received = buffers.none
-    outbound = buffers.none
     parser = RequestHeadParser(limits: limits.head)
     headBytesMax = limits.head.requestLineBytesMax + limits.head.headBytesMax + 4
     stream.waiter = waiter
@@ -183,7 +181,7 @@ package final class ServerConnection {
     if received.room < Self.contentRoomMin, received.capacity > 0 {
       received.compact()
       if received.room < Self.contentRoomMin {
-        received = buffers.grown(received, toAtLeast: received.count + BufferPool.bufferBytes)
+        buffers.resize(received, to: received.count + BufferPool.bufferBytes)
       }
     }
     return readMore(upTo: received.capacity)
@@ -192,9 +190,9 @@ package final class ServerConnection {
   private func readMore(upTo bytesMax: Int) -> Transfer {
     if received.room == 0 {
       if received.capacity == 0 {
-        received = buffers.take()
+        buffers.fill(received)
       } else if received.capacity < bytesMax {
-        received = buffers.grown(received, toAtLeast: min(received.capacity * 2, bytesMax))
+        buffers.resize(received, to: min(received.capacity * 2, bytesMax))
       } else {
         received.compact()
         if received.room == 0 { return .wouldBlock }
@@ -216,18 +214,17 @@ package final class ServerConnection {
 
   private func releaseReceived() {
     buffers.give(received)
-    received = buffers.none
   }
 
   /// The buffer that the answer is put into.
   package func answerBuffer() -> Buffer {
-    if outbound.capacity == 0 { outbound = buffers.take() }
+    if outbound.capacity == 0 { buffers.fill(outbound) }
     return outbound
   }
 
   /// Puts a larger buffer in place, for a head that does not fit.
   package func growAnswerBuffer(toAtLeast capacity: Int) -> Buffer {
-    outbound = buffers.grown(outbound, toAtLeast: capacity)
+    buffers.resize(outbound, to: capacity)
     return outbound
   }
 
@@ -278,7 +275,6 @@ package final class ServerConnection {
 
   private func releaseOutbound() {
     buffers.give(outbound)
-    outbound = buffers.none
   }
 
   /// Reads the rest of the request's content and drops it, so that the connection can be kept.
@@ -323,20 +319,17 @@ package final class ServerConnection {
   package func beginTunnel() -> Buffer {
     isTunnel = true
     closesAfterAnswer = true
-    let old = received
-    let end = min(content.end, old.count)
-    var first = buffers.none
-    if end < old.count {
-      first = buffers.take()
-      if first.room < old.count - end {
-        first = buffers.grown(first, toAtLeast: old.count - end)
-      }
-      first.append(old.slice(end..<old.count))
+    let received = received
+    let end = min(content.end, received.count)
+    let first = Buffer()
+    if end < received.count {
+      let ahead = received.slice(end..<received.count)
+      buffers.fill(first)
+      if first.room < ahead.count { buffers.resize(first, to: ahead.count) }
+      first.append(ahead)
+      received.truncate(to: end)
     }
-    let head = Buffer(capacity: end)
-    head.append(old.slice(0..<end))
-    buffers.give(old)
-    received = head
+    buffers.resize(received, to: end)
     return first
   }
 
@@ -386,7 +379,7 @@ package final class ServerConnection {
     let untilMs = waiter.loop.nowMs + lingerMs
     while waiter.loop.nowMs < untilMs {
       received.removeAll()
-      if received.capacity == 0 { received = buffers.take() }
+      if received.capacity == 0 { buffers.fill(received) }
       // Below TLS, whose session has ended: nobody looks at these bytes.
       switch stream.socket.read(into: received) {
       case .bytes: await waiter.pause()

@@ -17,9 +17,9 @@ package final class UpstreamConnection {
   package let buffers: BufferPool
   /// The answer's head; its ranges count from the first byte of `received`.
   package private(set) var head = ResponseHead()
-  package private(set) var received: Buffer
+  package let received = Buffer()
   /// The request on its way out.
-  package private(set) var outbound: Buffer
+  package let outbound = Buffer()
   /// Whether an earlier request was answered on it: a failure may then be a stale connection's.
   package private(set) var isReused = false
   /// Whether any byte of the present request was written.
@@ -38,20 +38,18 @@ package final class UpstreamConnection {
   package init(_ stream: ByteStream, buffers: BufferPool, headBytesMax: Int) {
     self.stream = stream
     self.buffers = buffers
-    received = buffers.none
-    outbound = buffers.none
     parser = ResponseHeadParser(limits: ResponseHeadLimits(headBytesMax: headBytesMax))
   }
 
   /// Begins a request: its head goes into the buffer that this returns.
   package func requestBuffer() -> Buffer {
-    if outbound.capacity == 0 { outbound = buffers.take() }
+    if outbound.capacity == 0 { buffers.fill(outbound) }
     return outbound
   }
 
   /// Puts a larger buffer in place, for a head that does not fit.
   package func growRequestBuffer(toAtLeast capacity: Int) -> Buffer {
-    outbound = buffers.grown(outbound, toAtLeast: capacity)
+    buffers.resize(outbound, to: capacity)
     return outbound
   }
 
@@ -67,7 +65,6 @@ package final class UpstreamConnection {
       }
     }
     buffers.give(outbound)
-    outbound = buffers.none
     return .bytes(total)
   }
 
@@ -107,11 +104,11 @@ package final class UpstreamConnection {
   package func read() -> Transfer {
     if received.room == 0 {
       if received.capacity == 0 {
-        received = buffers.take()
+        buffers.fill(received)
       } else {
         received.compact()
         if received.room == 0 {
-          received = buffers.grown(received, toAtLeast: received.capacity * 2)
+          buffers.resize(received, to: received.capacity * 2)
         }
       }
     }
@@ -120,7 +117,6 @@ package final class UpstreamConnection {
 
   package func releaseReceived() {
     buffers.give(received)
-    received = buffers.none
   }
 
   /// Makes it ready for another request.
@@ -143,6 +139,5 @@ package final class UpstreamConnection {
     stream.waiter = nil
     releaseReceived()
     buffers.give(outbound)
-    outbound = buffers.none
   }
 }

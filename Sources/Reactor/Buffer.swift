@@ -1,28 +1,32 @@
 import CLinux
 import Glibc
 
-/// Bytes in flight: a fixed piece of memory with a read end and a write end.
+/// Bytes in flight: a piece of memory with a read end and a write end.
 ///
 /// `[start, end)` is what was written and not yet consumed. Spans lent by a buffer are bound to
-/// the reference they were taken from; appending while one is held is the caller's mistake, which
-/// the compiler sees where the buffer is a local `let` and the append goes through the same name.
+/// the reference they were taken from; appending to it, or changing its memory, while one is held
+/// is the caller's mistake, which the compiler sees where the buffer is a local `let` and the
+/// append goes through the same name.
+///
+/// The memory comes and goes by a `BufferPool`, the object stays: its owner holds it in a `let`,
+/// which is read without counting a reference.
 @safe package final class Buffer {
-  /// How many bytes it can hold in all.
-  @usableFromInline package let capacity: Int
-  @usableFromInline let base: UnsafeMutableRawPointer
+  /// How many bytes it can hold in all; 0 without memory.
+  @usableFromInline package private(set) var capacity: Int
+  @usableFromInline private(set) var base: UnsafeMutableRawPointer
   @usableFromInline var start = 0
   @usableFromInline var end = 0
   /// Set where the memory is this buffer's own and not a slab's.
-  private let ownsMemory: Bool
+  private var ownsMemory: Bool
 
-  /// A piece of a slab, which outlives the buffer.
-  init(slab: UnsafeMutableRawPointer, capacity: Int) {
-    unsafe base = slab
-    self.capacity = capacity
+  /// A buffer without memory: it holds nothing and has room for nothing.
+  package init() {
+    unsafe base = Self.nowhere
+    capacity = 0
     ownsMemory = false
   }
 
-  /// A buffer of its own, for what does not fit a pooled one.
+  /// A buffer with memory of its own, for what does not fit a pooled one.
   package init(capacity: Int) {
     unsafe base = UnsafeMutableRawPointer.allocate(byteCount: capacity, alignment: 16)
     self.capacity = capacity
@@ -31,8 +35,46 @@ import Glibc
 
   deinit { if ownsMemory { unsafe base.deallocate() } }
 
-  /// Whether it came from a pool and goes back there.
-  var isPooled: Bool { !ownsMemory }
+  /// Never read or written: there is no byte at it.
+  private static var nowhere: UnsafeMutableRawPointer {
+    unsafe UnsafeMutableRawPointer(bitPattern: 16).unsafelyUnwrapped
+  }
+
+  /// Takes a piece of a slab, which outlives the buffer; not where it has memory.
+  func attach(_ piece: UnsafeMutableRawPointer, capacity: Int) {
+    precondition(self.capacity == 0 && !ownsMemory)
+    unsafe base = piece
+    self.capacity = capacity
+  }
+
+  /// Moves what is there into memory of its own, of `capacity` bytes.
+  ///
+  /// - Returns: the piece of a slab that it had.
+  func moveOut(to capacity: Int) -> UnsafeMutableRawPointer? {
+    let held = count
+    precondition(held <= capacity)
+    let memory = UnsafeMutableRawPointer.allocate(byteCount: capacity, alignment: 16)
+    unsafe memory.copyMemory(from: base + start, byteCount: held)
+    let piece = unsafe detach()
+    unsafe base = memory
+    self.capacity = capacity
+    ownsMemory = true
+    end = held
+    return unsafe piece
+  }
+
+  /// Forgets its contents and parts with its memory.
+  ///
+  /// - Returns: the piece of a slab that it had; memory of its own is freed.
+  func detach() -> UnsafeMutableRawPointer? {
+    let piece = unsafe capacity > 0 && !ownsMemory ? base : nil
+    if ownsMemory { unsafe base.deallocate() }
+    unsafe base = Self.nowhere
+    capacity = 0
+    ownsMemory = false
+    removeAll()
+    return unsafe piece
+  }
 
   /// Bytes written and not yet consumed.
   @inlinable package var count: Int { end &- start }

@@ -14,6 +14,9 @@ final class RouteTally {
   private let numbers: RouteNumbers
   private let worker: Int
   private var known: [(kind: RequestKind, durations: DurationTally)] = []
+  /// The kind counted last: most often the next one's too.
+  private var last: RequestKind?
+  private var lastDurations: DurationTally
   private let upstream: DurationTally
 
   /// Servers answer with what they like: further statuses are counted as 0.
@@ -23,11 +26,21 @@ final class RouteTally {
     self.numbers = numbers
     self.worker = worker
     upstream = numbers.upstream(of: worker)
+    lastDurations = upstream
   }
 
   /// Counts a request whose answer has ended.
   func count(_ kind: RequestKind, ns: Int64, upstreamNs: Int64) {
-    durations(of: kind).add(ns: ns)
+    if let last, last.status == kind.status, last.method.rawValue == kind.method.rawValue,
+      last.reason == nil, kind.reason == nil
+    {
+      lastDurations.add(ns: ns)
+    } else {
+      let durations = durations(of: kind)
+      durations.add(ns: ns)
+      last = kind
+      lastDurations = durations
+    }
     if upstreamNs > 0 { upstream.add(ns: upstreamNs) }
   }
 

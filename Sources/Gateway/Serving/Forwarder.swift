@@ -188,7 +188,7 @@ enum Forwarder {
     _ deadlineMs: Int64
   ) async -> Attempt {
     let connection = request.connection
-    let content = connection.content
+    let content = connection.content.isDone ? nil : connection.content
     let sentNs = Clock.monotonicNs()
     RequestWriter.write(
       request, bearing, to: server, forward, pathRules: route.settings.pathRules, into: upstream)
@@ -199,7 +199,9 @@ enum Forwarder {
     connection.lastUpstreamHadWritten = upstream.hasWritten
     // To be sent again whole. Once a byte was written, content that is gone is gone: the flow must
     // know how much of it, or what follows on this connection would be taken for it.
-    if case .unanswered = attempt, !upstream.hasWritten { connection.content = content }
+    if case .unanswered = attempt, !upstream.hasWritten, let content {
+      connection.content = content
+    }
     if case .switched = attempt { return attempt }
     if case .answered = attempt, relay.isReusable,
       upstream.finishAnswer(contentEnd: relay.answerEnd)

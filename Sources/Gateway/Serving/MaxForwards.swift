@@ -17,8 +17,9 @@ enum MaxForwards {
   ///
   /// - Throws: where it is no number, or there are several: each hop would count another one.
   static func left(of request: Request) throws(Refusal) -> UInt64? {
+    guard case .options = request.connection.head.method else { return nil }
     let head = request.connection.head
-    guard head.method == .options, head.names.contains(.maxForwards) else { return nil }
+    guard head.names.contains(.maxForwards) else { return nil }
     let received = request.connection.received
     var found: UInt64?
     for line in head.fields where line.known == .maxForwards && !line.hasUnderscore {

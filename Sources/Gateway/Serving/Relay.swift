@@ -9,7 +9,7 @@ extension Forwarder {
     let connection: ServerConnection
     let upstream: UpstreamConnection
     let server: Upstream.Server
-    let route: Route
+    let bodyTimeoutMs: Int64
     let forward: Route.Forward
     let loop: EventLoop
     let sentNs: Int64
@@ -58,7 +58,7 @@ extension Forwarder {
       connection = request.connection
       self.upstream = upstream
       self.server = server
-      self.route = route
+      bodyTimeoutMs = route.bodyTimeoutMs
       self.forward = forward
       self.sentNs = sentNs
       self.deadlineMs = deadlineMs
@@ -366,7 +366,7 @@ extension Forwarder {
         return min(movedAtMs + Forwarder.continueWaitMs, deadlineMs)
       }
       if isWaitingForContent {
-        return movedAtMs + route.bodyTimeoutMs
+        return movedAtMs + bodyTimeoutMs
       }
       // A long upload does not use the server's time up.
       return forward.timeoutMs.map { movedAtMs + $0 } ?? .max

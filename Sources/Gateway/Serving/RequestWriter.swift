@@ -156,7 +156,7 @@ enum RequestWriter {
   private static func writeMaxForwards(
     of head: RequestHead, from received: Buffer, to out: Buffer
   ) {
-    guard head.method == .options, let line = head.first(.maxForwards),
+    guard case .options = head.method, let line = head.first(.maxForwards),
       let left = Decimal.parse(received.slice(line.value)), left > 0
     else { return }
     out.append("Max-Forwards: ")

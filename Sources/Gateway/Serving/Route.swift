@@ -36,8 +36,8 @@ final class Route {
     case checked(Check)
   }
 
-  /// What a protected route asks of a caller.
-  struct Check {
+  /// What a protected route asks of a caller; an object, because each request takes it along.
+  final class Check {
     /// By the issuer's index: whether its tokens count here.
     let issuers: [Bool]
     let scopes: [UTF8Text]
@@ -49,6 +49,20 @@ final class Route {
     let realm: String?
     let admission: RouteAccess.Admission
     let onward: Onward
+
+    init(
+      issuers: [Bool], scopes: [UTF8Text], anyScopes: [UTF8Text], claims: ClaimRules?,
+      sources: Sources?, realm: String?, admission: RouteAccess.Admission, onward: Onward
+    ) {
+      self.issuers = issuers
+      self.scopes = scopes
+      self.anyScopes = anyScopes
+      self.claims = claims
+      self.sources = sources
+      self.realm = realm
+      self.admission = admission
+      self.onward = onward
+    }
 
     /// Whether a token is exchanged here: it then ends without any skew.
     var isExchanging: Bool {

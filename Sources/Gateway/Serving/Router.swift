@@ -39,7 +39,7 @@ final class Router {
   }
 
   /// Trees of paths by host.
-  private struct Hosts {
+  private final class Hosts {
     /// Whole hosts, then what `*.` stands before, then any host.
     private let exact: [[UInt8]: PathTree]
     private let wildcards: [[UInt8]: PathTree]
@@ -90,7 +90,7 @@ final class Router {
   ///
   /// - Throws: `no_route` or `method_not_allowed`, with the methods that are.
   func route(_ request: Request) throws(Refusal) -> Route {
-    if request.method == .options, let route = preflight(request) { return route }
+    if case .options = request.method, let route = preflight(request) { return route }
     return try route(request, method: request.connection.head.methodRange)
   }
 

@@ -31,7 +31,7 @@ extension Forwarder {
 
     /// Caller to server, and what is on its way there.
     private var up = Direction.open
-    private var ahead: Buffer
+    private let ahead: Buffer
     /// Server to caller; on its way is what the connection to the server has received.
     private var down = Direction.open
     /// Who broke it off.
@@ -69,7 +69,6 @@ extension Forwarder {
     mutating func run() async -> Attempt {
       let end = await moveAll()
       connection.buffers.give(ahead)
-      ahead = connection.buffers.none
       // Who reads on must not take what it has for whole.
       if case .aborted(.client, _) = end { upstream.stream.socket.resetOnClose() }
       return end
@@ -112,7 +111,7 @@ extension Forwarder {
           up = .over
         } else {
           guard mayRead(connection.stream, moved) else { break moving }
-          if ahead.capacity == 0 { ahead = connection.buffers.take() }
+          if ahead.capacity == 0 { connection.buffers.fill(ahead) }
           switch connection.readTunnel(into: ahead) {
           case .bytes(let count): request.record.tunnelBytesIn += UInt64(count)
           case .wouldBlock: break moving
@@ -125,7 +124,6 @@ extension Forwarder {
       }
       if ahead.isEmpty {
         connection.buffers.give(ahead)
-        ahead = connection.buffers.none
       }
     }
 

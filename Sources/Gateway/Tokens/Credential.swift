@@ -55,17 +55,13 @@ enum Credential {
 
   /// Where the token of `Authorization` stands; nil without the field, or with another scheme.
   private static func inHeader(of request: Request) throws(Refusal) -> Range<Int>? {
-    var found: Range<Int>?
-    for line in request.connection.head.fields
-    where line.known == .authorization && !line.hasUnderscore {
-      if found != nil {
-        throw Refusal(.credentialMalformed, "There is more than one Authorization field.")
-      }
-      found = line.value
+    let head = request.connection.head
+    guard let line = head.first(.authorization) else { return nil }
+    if head.repeatedNames.contains(.authorization) {
+      throw Refusal(.credentialMalformed, "There is more than one Authorization field.")
     }
-    guard let found else { return nil }
     let received = request.connection.received
-    return try token(in: received.slice(found), at: found.lowerBound)
+    return try token(in: received.slice(line.value), at: line.value.lowerBound)
   }
 
   private static func token(

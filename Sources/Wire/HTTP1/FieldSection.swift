@@ -8,6 +8,8 @@ package struct FieldSection: Sendable {
   package private(set) var lines: [FieldLine] = []
   /// The names that occur with their exact spelling (`x_tenant` is not `x-tenant` here).
   package private(set) var names = FieldNameSet()
+  /// Those of them that occur more than once.
+  package private(set) var repeatedNames = FieldNameSet()
 
   /// What the options of all `Connection` fields ask for (RFC 9110 §7.6.1).
   private(set) var asksClose = false
@@ -49,6 +51,7 @@ package struct FieldSection: Sendable {
   mutating func removeAll() {
     lines.removeAll(keepingCapacity: true)
     names = FieldNameSet()
+    repeatedNames = FieldNameSet()
     asksClose = false
     asksKeepAlive = false
     asksUpgrade = false
@@ -62,7 +65,10 @@ package struct FieldSection: Sendable {
   /// The first line of that exact name.
   package func first(_ name: FieldName) -> FieldLine? {
     guard names.contains(name) else { return nil }
-    return lines.first { $0.known == name && !$0.hasUnderscore }
+    for index in 0..<lines.count where lines[index].known == name && !lines[index].hasUnderscore {
+      return lines[index]
+    }
+    return nil
   }
 
   /// Reads the line `start..<end`, which is not empty, lacks its CRLF and was scanned for controls.
@@ -86,6 +92,7 @@ package struct FieldSection: Sendable {
       default:
         break
       }
+      if names.contains(line.known) { repeatedNames.insert(line.known) }
       names.insert(line.known)
     } else if line.known == .contentLength || line.known == .transferEncoding {
       throw .framingDisguised

@@ -42,6 +42,8 @@ package final class RequestHead {
   package var fields: [FieldLine] { section.lines }
   /// The names that occur with their exact spelling.
   package var names: FieldNameSet { section.names }
+  /// Those of them that occur more than once.
+  package var repeatedNames: FieldNameSet { section.repeatedNames }
   /// The first field line of that exact name.
   package func first(_ name: FieldName) -> FieldLine? { section.first(name) }
 
