@@ -66,6 +66,7 @@ import Glibc
   /// Forgets its contents and parts with its memory.
   ///
   /// - Returns: the piece of a slab that it had; memory of its own is freed.
+  @inline(__always)
   func detach() -> UnsafeMutableRawPointer? {
     let piece = unsafe capacity > 0 && !ownsMemory ? base : nil
     if ownsMemory { unsafe base.deallocate() }

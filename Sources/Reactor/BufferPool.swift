@@ -10,7 +10,10 @@ import CLinux
   package static let bufferBytes = 32 << 10
   private static let slabBytes = 1 << 20
 
+  /// Room for every piece there is; the first `freeCount` are free.
   private var free: [UnsafeMutableRawPointer] = unsafe []
+  /// Pieces that no buffer has.
+  package private(set) var freeCount = 0
   /// The fewest free pieces since the last `trim`: those were not needed in all that time.
   private var idleCount = 0
 
@@ -25,9 +28,10 @@ import CLinux
 
   /// Gives memory to a buffer that has none.
   package func fill(_ buffer: Buffer) {
-    if let piece = unsafe free.popLast() {
-      if unsafe free.count < idleCount { idleCount = unsafe free.count }
-      unsafe buffer.attach(piece, capacity: Self.bufferBytes)
+    if freeCount > 0 {
+      freeCount -= 1
+      if freeCount < idleCount { idleCount = freeCount }
+      unsafe buffer.attach(free[freeCount], capacity: Self.bufferBytes)
       return
     }
     idleCount = 0
@@ -37,23 +41,29 @@ import CLinux
       return
     }
     // Slabs are never unmapped: a worker's peak is bounded by its connections.
+    unsafe free += Array(repeating: slab, count: Self.slabBytes / Self.bufferBytes)
     var offset = Self.slabBytes - Self.bufferBytes
     while offset > 0 {
-      unsafe free.append(slab + offset)
+      unsafe take(back: slab + offset)
       offset -= Self.bufferBytes
     }
     unsafe buffer.attach(slab, capacity: Self.bufferBytes)
   }
 
+  private func take(back piece: UnsafeMutableRawPointer) {
+    unsafe free[freeCount] = piece
+    freeCount += 1
+  }
+
   /// Takes a buffer's memory back; its contents are forgotten. Nothing where it has none.
   package func give(_ buffer: Buffer) {
-    if let piece = unsafe buffer.detach() { unsafe free.append(piece) }
+    if let piece = unsafe buffer.detach() { unsafe take(back: piece) }
   }
 
   /// Moves what a buffer holds into memory of its own, of `capacity` bytes: more than it had, or no
   /// more than it needs.
   package func resize(_ buffer: Buffer, to capacity: Int) {
-    if let piece = unsafe buffer.moveOut(to: capacity) { unsafe free.append(piece) }
+    if let piece = unsafe buffer.moveOut(to: capacity) { unsafe take(back: piece) }
   }
 
   /// Gives the memory of pieces that were not needed since the last call back to the system; to
@@ -62,6 +72,6 @@ import CLinux
     for index in 0..<idleCount {
       unsafe clinux_forget_pages(free[index], Self.bufferBytes)
     }
-    idleCount = unsafe free.count
+    idleCount = freeCount
   }
 }

@@ -123,17 +123,29 @@ struct BufferTests {
 }
 
 struct BufferPoolTests {
-  @Test func `hands out empty buffers, the last one given first`() {
+  @Test func `hands out empty buffers, with the memory that was given last`() {
     let pool = BufferPool()
     let one = pool.take()
     let other = pool.take()
-    #expect(one !== other)
     #expect((one.capacity, one.count) == (BufferPool.bufferBytes, 0))
     one.append("left")
     pool.give(one)
+    #expect((one.capacity, one.count, one.room) == (0, 0, 0))
     let again = pool.take()
-    #expect(again === one)
     #expect(again.isEmpty)
+    #expect(again.whatLies(in: 4) == "left")
+    #expect(other.whatLies(in: 4) != "left")
+  }
+
+  @Test func `gives the same memory to one buffer at a time`() {
+    let pool = BufferPool()
+    let one = pool.take()
+    pool.give(one)
+    pool.give(one)
+    let (first, second) = (pool.take(), pool.take())
+    first.append("first")
+    second.append("other")
+    #expect((first.bytes.text, second.bytes.text) == ("first", "other"))
   }
 
   @Test func `no two buffers share a byte`() {
@@ -149,26 +161,43 @@ struct BufferPoolTests {
     }
   }
 
-  @Test func `keeps no buffer that is not its own`() {
+  @Test func `keeps no memory that is not its own`() {
     let pool = BufferPool()
     let own = Buffer(capacity: 100_000)
+    own.append("own")
     pool.give(own)
-    pool.give(pool.none)
-    #expect(pool.take() !== own)
+    #expect((own.capacity, own.count) == (0, 0))
     #expect(pool.take().capacity == BufferPool.bufferBytes)
-    #expect((pool.none.capacity, pool.none.room) == (0, 0))
   }
 
-  @Test func `a larger buffer begins with what the smaller one held`() {
+  @Test func `a buffer without memory has room for nothing, and can be given some`() {
+    let buffer = Buffer()
+    #expect((buffer.capacity, buffer.count, buffer.room) == (0, 0, 0))
+    buffer.append("x")
+    buffer.append(byte: 1)
+    buffer.consume(0)
+    buffer.compact()
+    #expect(buffer.isEmpty)
     let pool = BufferPool()
-    let small = pool.take()
-    small.append("xhello")
-    small.consume(1)
-    let large = pool.grown(small, toAtLeast: 100_000)
-    #expect(large.bytes.text == "hello")
-    #expect(large.capacity == 100_000)
-    #expect(pool.take() === small)
-    #expect(small.isEmpty)
+    pool.fill(buffer)
+    buffer.append("x")
+    #expect(buffer.bytes.text == "x")
+  }
+
+  @Test func `a buffer keeps what it holds when it gets more memory, or no more than it needs`() {
+    let pool = BufferPool()
+    let buffer = pool.take()
+    buffer.append("xhello")
+    buffer.consume(1)
+    pool.resize(buffer, to: 100_000)
+    #expect(buffer.bytes.text == "hello")
+    #expect(buffer.capacity == 100_000)
+    #expect(pool.take().whatLies(in: 6) == "xhello")
+    pool.resize(buffer, to: 5)
+    #expect(buffer.bytes.text == "hello")
+    #expect((buffer.capacity, buffer.room) == (5, 0))
+    pool.give(buffer)
+    #expect(pool.take().capacity == BufferPool.bufferBytes)
   }
 
   @Test func `trimming takes no byte from a buffer in use`() {
@@ -183,5 +212,14 @@ struct BufferPoolTests {
     let again = pool.take()
     again.append([UInt8](repeating: 7, count: again.capacity))
     #expect(again.bytes.allSatisfy { $0 == 7 })
+  }
+}
+
+extension Buffer {
+  /// What its memory held before it came to this buffer.
+  fileprivate func whatLies(in count: Int) -> String {
+    commit(count)
+    defer { removeAll() }
+    return bytes.text
   }
 }

@@ -73,9 +73,9 @@ struct PathPatterns {
 /// One literal below is its record's place, several are a place in `slots`; 0 says none, for there
 /// the root is.
 final class PathTree {
-  private var words: [UInt32] = []
+  private let words: [UInt32]
   /// Open addressing, at most half of it taken: a label's hash, and its record's place.
-  private var slots: [UInt64] = []
+  private let slots: [UInt64]
   private let ignoresCase: Bool
 
   /// What follows a label.
@@ -90,7 +90,10 @@ final class PathTree {
 
   init(_ patterns: PathPatterns) {
     ignoresCase = patterns.ignoresCase
-    _ = add(0, label: [], of: patterns)
+    var maker = Maker()
+    _ = maker.add(0, label: [], of: patterns)
+    words = maker.words
+    slots = maker.slots
   }
 
   /// Where the values of the most specific pattern stand that holds `path`, which begins with "/".
@@ -185,42 +188,46 @@ final class PathTree {
     UInt32(truncatingIfNeeded: hash ^ hash &>> 32)
   }
 
-  // Made once.
+  /// Makes a tree's words, once.
+  private struct Maker {
+    var words: [UInt32] = []
+    var slots: [UInt64] = []
 
-  /// Adds a node's record and, behind it, those of all below; gives its place.
-  private func add(_ number: Int, label: [UInt8], of patterns: PathPatterns) -> Int {
-    let source = patterns.nodes[number]
-    let record = words.count
-    words.append(UInt32(label.count))
-    for start in stride(from: 0, to: label.count, by: 4) {
-      let bytes = label[start..<min(start + 4, label.count)]
-      words.append(bytes.reversed().reduce(0) { $0 << 8 | UInt32($1) })
-    }
-    let node = words.count
-    words += [0, 0, 0, UInt32(source.exact.count), UInt32(source.rest.count)]
-    words += (source.exact + source.rest).map { UInt32($0) }
-    if source.literals.count == 1 {
-      let below = add(source.literals[0].node, label: source.literals[0].bytes, of: patterns)
-      words[node + Offset.literals] = UInt32(below)
-    } else if source.literals.count > 1 {
-      var count = 4
-      while count < 2 * source.literals.count { count *= 2 }
-      let first = slots.count
-      words[node + Offset.literals] = UInt32(first)
-      words[node + Offset.slotCount] = UInt32(count)
-      slots += [UInt64](repeating: 0, count: count)
-      for (bytes, child) in source.literals {
-        let hash = Self.short(bytes.reduce(Self.hashStart, Self.mixed))
-        let below = add(child, label: bytes, of: patterns)
-        var place = Int(hash) & (count - 1)
-        while slots[first + place] != 0 { place = (place + 1) & (count - 1) }
-        slots[first + place] = UInt64(hash) << 32 | UInt64(below)
+    /// Adds a node's record and, behind it, those of all below; gives its place.
+    mutating func add(_ number: Int, label: [UInt8], of patterns: PathPatterns) -> Int {
+      let source = patterns.nodes[number]
+      let record = words.count
+      words.append(UInt32(label.count))
+      for start in stride(from: 0, to: label.count, by: 4) {
+        let bytes = label[start..<min(start + 4, label.count)]
+        words.append(bytes.reversed().reduce(0) { $0 << 8 | UInt32($1) })
       }
+      let node = words.count
+      words += [0, 0, 0, UInt32(source.exact.count), UInt32(source.rest.count)]
+      words += (source.exact + source.rest).map { UInt32($0) }
+      if source.literals.count == 1 {
+        let below = add(source.literals[0].node, label: source.literals[0].bytes, of: patterns)
+        words[node + Offset.literals] = UInt32(below)
+      } else if source.literals.count > 1 {
+        var count = 4
+        while count < 2 * source.literals.count { count *= 2 }
+        let first = slots.count
+        words[node + Offset.literals] = UInt32(first)
+        words[node + Offset.slotCount] = UInt32(count)
+        slots += [UInt64](repeating: 0, count: count)
+        for (bytes, child) in source.literals {
+          let hash = PathTree.short(bytes.reduce(PathTree.hashStart, PathTree.mixed))
+          let below = add(child, label: bytes, of: patterns)
+          var place = Int(hash) & (count - 1)
+          while slots[first + place] != 0 { place = (place + 1) & (count - 1) }
+          slots[first + place] = UInt64(hash) << 32 | UInt64(below)
+        }
+      }
+      if let parameter = source.parameter {
+        let below = add(parameter, label: [], of: patterns)
+        words[node + Offset.parameter] = UInt32(below)
+      }
+      return record
     }
-    if let parameter = source.parameter {
-      let below = add(parameter, label: [], of: patterns)
-      words[node + Offset.parameter] = UInt32(below)
-    }
-    return record
   }
 }

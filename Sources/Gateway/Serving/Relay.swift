@@ -6,12 +6,10 @@ extension Forwarder {
   /// The moving of one request and its answer.
   struct Relay: ~Copyable {
     let request: Request
-    let connection: ServerConnection
     let upstream: UpstreamConnection
     let server: Upstream.Server
     let bodyTimeoutMs: Int64
     let forward: Route.Forward
-    let loop: EventLoop
     let sentNs: Int64
     let deadlineMs: Int64
     /// Whether another server may be asked when this one says that it can't.
@@ -38,6 +36,9 @@ extension Forwarder {
     /// What the caller had taken when it was last looked at.
     private var bytesTaken: UInt64 = 0
 
+    private var connection: ServerConnection { request.connection }
+    private var loop: EventLoop { request.connection.waiter.loop }
+
     /// Whether the connection to the server is ready for another request.
     var isReusable: Bool {
       guard let answer, answer.isDone, !answer.endsWithConnection else { return false }
@@ -55,15 +56,14 @@ extension Forwarder {
       self.tokenKeptAtMs = tokenKeptAtMs
       self.mayDecline = mayDecline
       self.request = request
-      connection = request.connection
       self.upstream = upstream
       self.server = server
       bodyTimeoutMs = route.bodyTimeoutMs
       self.forward = forward
       self.sentNs = sentNs
       self.deadlineMs = deadlineMs
-      loop = request.connection.waiter.loop
-      movedAtMs = loop.nowMs
+      let connection = request.connection
+      movedAtMs = connection.waiter.loop.nowMs
       answerPace = Pace(from: connection.bytesWritten)
       // Content that is already here was sent without waiting.
       mayReadContent =
@@ -405,7 +405,8 @@ extension Forwarder {
         return .refused(Refusal(.requestTimeout))
       }
       answerPace.wait(waitedMs)
-      guard isJudged, answerPace.isTooSlow(at: connection.bytesTaken, stretchMs: stretchMs)
+      let taken = connection.bytesTaken
+      guard isJudged, answerPace.isTooSlow(at: taken, stretchMs: stretchMs)
       else { return nil }
       return .aborted(.client, .requestTimeout)
     }

@@ -44,11 +44,14 @@ final class Router {
     private let exact: [[UInt8]: PathTree]
     private let wildcards: [[UInt8]: PathTree]
     private let any: PathTree
+    /// Whether any pattern is of some host and not of all.
+    private let hasNames: Bool
 
     init(_ patterns: HostPatterns) {
       exact = patterns.exact.mapValues { PathTree($0) }
       wildcards = patterns.wildcards.mapValues { PathTree($0) }
       any = PathTree(patterns.any)
+      hasNames = !exact.isEmpty || !wildcards.isEmpty
     }
 
     /// The tree of the most specific host that has a pattern for the request, and which of its
@@ -58,6 +61,7 @@ final class Router {
     ) -> (tree: PathTree, places: Range<Int>)? {
       let merged = request.path.merged
       let path = merged.span
+      guard hasNames else { return any.find(path, where: { accept(any, $0) }).map { (any, $0) } }
       if !exact.isEmpty, let tree = exact[request.host],
         let found = tree.find(path, where: { accept(tree, $0) })
       {

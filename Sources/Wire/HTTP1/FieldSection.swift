@@ -62,15 +62,6 @@ package struct FieldSection: Sendable {
     nominatedOther.removeAll(keepingCapacity: true)
   }
 
-  /// The first line of that exact name.
-  package func first(_ name: FieldName) -> FieldLine? {
-    guard names.contains(name) else { return nil }
-    for index in 0..<lines.count where lines[index].known == name && !lines[index].hasUnderscore {
-      return lines[index]
-    }
-    return nil
-  }
-
   /// Reads the line `start..<end`, which is not empty, lacks its CRLF and was scanned for controls.
   mutating func append(
     _ bytes: Span<UInt8>, from start: Int, to end: Int
@@ -242,4 +233,12 @@ enum FieldFraming: Equatable {
   case length(UInt64)
   case chunked
   case unknownCoding
+}
+
+extension [FieldLine] {
+  /// The first line of that exact name.
+  func first(_ name: FieldName) -> FieldLine? {
+    for line in self where line.known == name && !line.hasUnderscore { return line }
+    return nil
+  }
 }

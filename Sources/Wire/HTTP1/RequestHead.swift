@@ -45,7 +45,9 @@ package final class RequestHead {
   /// Those of them that occur more than once.
   package var repeatedNames: FieldNameSet { section.repeatedNames }
   /// The first field line of that exact name.
-  package func first(_ name: FieldName) -> FieldLine? { section.first(name) }
+  package func first(_ name: FieldName) -> FieldLine? {
+    section.names.contains(name) ? section.lines.first(name) : nil
+  }
 
   /// Back to an empty head that keeps its arrays' room.
   func removeAll() {

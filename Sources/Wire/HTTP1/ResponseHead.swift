@@ -27,7 +27,9 @@ package final class ResponseHead {
   /// The names that occur with their exact spelling.
   package var names: FieldNameSet { section.names }
   /// The first field line of that exact name.
-  package func first(_ name: FieldName) -> FieldLine? { section.first(name) }
+  package func first(_ name: FieldName) -> FieldLine? {
+    section.names.contains(name) ? section.lines.first(name) : nil
+  }
   /// A 1xx other than 101: another head follows on the same connection (RFC 9110 §15.2).
   package var isInterim: Bool { status < 200 && status != 101 }
 
