@@ -6,6 +6,7 @@
 #include <spawn.h>
 #include <stddef.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/un.h>
@@ -23,6 +24,30 @@ int clinux_affinity_count(void) {
 }
 
 void clinux_name_thread(const char *name) { pthread_setname_np(pthread_self(), name); }
+
+int clinux_inotify(void) { return inotify_init1(IN_CLOEXEC | IN_NONBLOCK); }
+
+int clinux_inotify_add(int fd, const char *folder) {
+  return inotify_add_watch(fd, folder,
+                           IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_CLOSE_WRITE |
+                               IN_ATTRIB | IN_MOVE_SELF | IN_DELETE_SELF | IN_ONLYDIR);
+}
+
+int clinux_inotify_remove(int fd, int watch) { return inotify_rm_watch(fd, watch); }
+
+int clinux_is_of_listing(uint32_t mask) {
+  return (mask & (IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO)) != 0;
+}
+
+int clinux_is_of_folder(uint32_t mask) {
+  return (mask & (IN_Q_OVERFLOW | IN_IGNORED | IN_UNMOUNT | IN_MOVE_SELF | IN_DELETE_SELF)) != 0;
+}
+
+int clinux_signal_of_reading(int fd) {
+  int flags = fcntl(fd, F_GETFL);
+  if (flags < 0 || fcntl(fd, F_SETOWN, getpid()) != 0) return -1;
+  return fcntl(fd, F_SETFL, flags | O_ASYNC);
+}
 
 int clinux_send_datagram(const void *path, size_t path_count, const void *bytes, size_t count) {
   struct sockaddr_un address = {.sun_family = AF_UNIX};

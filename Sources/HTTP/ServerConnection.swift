@@ -8,7 +8,7 @@ package import Wire
 /// It knows HTTP/1.1's framing and its own deadlines; what a request means is its user's business.
 package final class ServerConnection {
   /// The deadlines and sizes of a connection, in milliseconds and bytes.
-  package struct Limits: Sendable {
+  package struct Limits: Sendable, Equatable {
     package var head: RequestHeadLimits
     package var headerTimeoutMs: Int64
     package var idleTimeoutMs: Int64
@@ -72,14 +72,14 @@ package final class ServerConnection {
   package var lastUpstreamHadWritten = false
 
   private var parser: RequestHeadParser
-  private let limits: Limits
+  private var limits: Limits
   private var isIdle = true
   /// When the present idle time ends, on the loop's clock.
   private var idleUntilMs: Int64?
   private var hasServed = false
   /// Until when a connection that drains waits for its first request.
   private var firstUntilMs = Int64.min
-  private let headBytesMax: Int
+  private var headBytesMax: Int
 
   package init(
     _ stream: ByteStream, waiter: Waiter, buffers: BufferPool, limits: Limits
@@ -89,14 +89,27 @@ package final class ServerConnection {
     self.buffers = buffers
     self.limits = limits
     parser = RequestHeadParser(limits: limits.head)
-    headBytesMax = limits.head.requestLineBytesMax + limits.head.headBytesMax + 4
+    headBytesMax = Self.headBytesMax(limits)
     stream.waiter = waiter
+  }
+
+  private static func headBytesMax(_ limits: Limits) -> Int {
+    limits.head.requestLineBytesMax + limits.head.headBytesMax + 4
   }
 
   // A task that ends early must not take buffers with it.
   deinit {
     buffers.give(outbound)
     buffers.give(received)
+  }
+
+  /// Goes on by other limits: heads that are not whole yet are judged by them. A wait that has begun
+  /// ends when it was to end.
+  package func take(_ limits: Limits) {
+    self.limits = limits
+    headBytesMax = Self.headBytesMax(limits)
+    // What there is of a head is looked at again from its first byte.
+    parser = RequestHeadParser(limits: limits.head)
   }
 
   /// Waits for the next request's head.

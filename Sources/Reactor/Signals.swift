@@ -8,6 +8,8 @@ package enum Signals {
     case user1 = 10
     case user2 = 12
     case terminate = 15
+    /// SIGIO: something has happened in a folder that is watched (`FolderWatch`).
+    case foldersTouched = 29
     /// SIGRTMIN of the C library: another thread of this process has something for the one that
     /// takes the signals.
     case bell = 34
@@ -48,8 +50,11 @@ package enum Signals {
   }
 
   /// Waits for the next signal, at most so long.
-  package static func next(withinMs milliseconds: Int64) -> Signal? {
+  ///
+  /// - Parameter left: a signal that is not taken; it waits for a later call.
+  package static func next(withinMs milliseconds: Int64, leaving left: Signal? = nil) -> Signal? {
     var set = Self.set()
+    if let left { unsafe sigdelset(&set, left.rawValue) }
     var time = timespec(
       tv_sec: Int(milliseconds / 1_000), tv_nsec: Int(milliseconds % 1_000 * 1_000_000))
     let number = unsafe sigtimedwait(&set, nil, &time)

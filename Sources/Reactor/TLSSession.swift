@@ -181,6 +181,20 @@ import Glibc
     unsafe server?.certificateIndex(of: session)
   }
 
+  /// Whether the client was given the certificate that its listener has for a host.
+  ///
+  /// - Parameters:
+  ///   - wanted: the host's certificate in `context`, which the listener has now.
+  ///   - context: another one than the session was made by, after a reload. Certificates are
+  ///     renewed and change their places there, so the one that the client was given is judged
+  ///     among those that it was picked from.
+  package func wasGiven(
+    _ wanted: Int, of context: TLSServerContext, for host: String
+  ) -> Bool {
+    guard let server else { return false }
+    return certificateIndex == (server === context ? wanted : server.certificateIndex(for: host))
+  }
+
   /// The certificate that the client has proved to be its own; nil where it showed none, where it
   /// was not asked, and before the handshake is done. Read once.
   package var clientCertificate: ClientCertificate? {

@@ -1,3 +1,4 @@
+import Gateway
 import HTTP
 import Reactor
 import Synchronization
@@ -5,6 +6,8 @@ import Wire
 
 /// Where a running gateway's admin address is.
 struct AdminAddress {
+  /// The routes file that names it; nil where the operator did, or nobody.
+  let file: String?
   /// What the routes file's default is.
   static let usual = "127.0.0.1:9901"
 
@@ -14,31 +17,59 @@ struct AdminAddress {
   let authority: String
 
   /// Reads `HOST:PORT` or `http://HOST:PORT`.
-  init?(_ text: String) {
+  init?(_ text: String, of file: String? = nil) {
     guard let url = try? HTTPURL(text.contains("://") ? text : "http://\(text)"),
       !url.origin.isSecure, ["", "/"].contains(url.suffix)
     else { return nil }
     host = url.origin.host
     port = url.origin.port
     authority = url.origin.authority
+    self.file = file
   }
+
+  /// For people.
+  var description: String { file.map { "\(authority) (admin.address of \($0))" } ?? authority }
 }
 
 /// Asks a running gateway at its admin address.
 enum AdminClient {
-  /// Reads a command's one argument, or takes the usual address; nil after the operator was told
-  /// what is wrong.
-  static func address(_ arguments: [String], command: String) -> AdminAddress? {
-    let text = arguments.first ?? AdminAddress.usual
-    guard arguments.count <= 1, let address = AdminAddress(text) else {
-      Output.error(
-        """
-        tollgate \(command): "\(arguments.last ?? "")" is no admin address
-        Usage: tollgate \(command) [ADMIN], as in 127.0.0.1:9901
-        """)
-      return nil
+  /// Reads a command's one argument. Without one it is the address that the routes file names that
+  /// `tollgate run` would take here; where there is no such file, the usual one.
+  static func address(_ arguments: [String], command: String) throws(Wrong) -> AdminAddress {
+    if let text = arguments.first {
+      if arguments.count == 1, let address = AdminAddress(text) { return address }
+      throw Wrong(
+        text: """
+          tollgate \(command): "\(arguments.last ?? "")" is no admin address
+          Usage: tollgate \(command) [ADMIN], as in 127.0.0.1:9901
+          """)
     }
-    return address
+    var found = AdminAddress(AdminAddress.usual)
+    if let file = RoutesArgument.path([]) {
+      switch RoutesFile.adminPlace(
+        path: file, environment: { Surroundings.variable($0) }, files: DiskFiles())
+      {
+      case .at(let text): found = AdminAddress(text, of: file)
+      case .off:
+        throw Wrong(
+          text: "tollgate \(command): \(file) says \"admin\": \"off\": nobody can be asked",
+          status: .couldNotRun)
+      case .anyPort:
+        throw Wrong(
+          text: """
+            tollgate \(command): \(file) leaves the port of admin.address to the system
+            Name the address: tollgate \(command) 127.0.0.1:PORT
+            """, status: .couldNotRun)
+      case .unreadable(let problems):
+        // Who has just broken the file wants to hear of it from the gateway, or goes on asking it.
+        for problem in problems { Output.error("\(problem)") }
+        Output.error("tollgate \(command): asking the usual address, \(AdminAddress.usual)")
+      }
+    }
+    guard let found else {
+      throw Wrong(text: "tollgate \(command): name the admin address", status: .couldNotRun)
+    }
+    return found
   }
 
   private final class Reply: Sendable {
@@ -69,7 +100,7 @@ enum AdminClient {
     switch reply.result.withLock({ $0 }) {
     case .success(let answer): return answer
     case .failure(let fault):
-      Output.error("tollgate: the gateway at \(address.authority) \(fault.text)")
+      Output.error("tollgate: the gateway at \(address.description) \(fault.text)")
     case nil: break
     }
     return nil
@@ -100,7 +131,13 @@ enum AdminClient {
 /// `tollgate reload`: has a running gateway read its routes file again and waits for the outcome.
 enum ReloadCommand {
   static func run(_ arguments: [String]) -> CommandLineTool.ExitStatus {
-    guard let address = AdminClient.address(arguments, command: "reload") else { return .usage }
+    let address: AdminAddress
+    do throws(Wrong) {
+      address = try AdminClient.address(arguments, command: "reload")
+    } catch {
+      Output.error(error.text)
+      return error.status
+    }
     guard let answer = AdminClient.ask(.post, "/reload", at: address, withinMs: 70_000)
     else { return .couldNotRun }
     let text = String(decoding: answer.content, as: UTF8.self)
@@ -121,7 +158,13 @@ enum ReloadCommand {
 /// `tollgate health`: whether a running gateway can serve; for images without a shell.
 enum HealthCommand {
   static func run(_ arguments: [String]) -> CommandLineTool.ExitStatus {
-    guard let address = AdminClient.address(arguments, command: "health") else { return .usage }
+    let address: AdminAddress
+    do throws(Wrong) {
+      address = try AdminClient.address(arguments, command: "health")
+    } catch {
+      Output.error(error.text)
+      return error.status
+    }
     guard let answer = AdminClient.ask(.get, "/readyz", at: address, withinMs: 5_000)
     else { return .couldNotRun }
     let text = String(decoding: answer.content, as: UTF8.self)

@@ -35,7 +35,7 @@ enum CommandLineTool {
       help             print this
 
     ROUTES is routes.json here, else /etc/tollgate/routes.json. ADMIN is the gateway's admin
-    address, 127.0.0.1:9901 where none is given; the routes file is not asked for it.
+    address; where none is given, the one that ROUTES names.
     explain, logs and top have options: tollgate logs --help.
     Exit status: 0 well, 1 the input is wrong (or it can't serve), 2 usage, 3 it could not run,
     4 (of explain) the request would be refused.

@@ -72,7 +72,7 @@ enum DemoCommand {
         case .terminate, .interrupt:
           Output.error("tollgate demo: interrupted")
           return .badInput
-        case .user1, .user2, .hangUp, .bell, nil: break
+        case .user1, .user2, .hangUp, .bell, .foldersTouched, nil: break
         }
         if Clock.monotonicNs() / 1_000_000 - beganMs > walkMsMax {
           Output.error("tollgate demo: it did not come to its end within a minute")

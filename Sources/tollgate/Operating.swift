@@ -20,8 +20,9 @@ struct Operating {
   mutating func serve() {
     /// A signal that came while another thing was done.
     var kept: Signals.Signal?
+    var lookAtMs = nowMs + Reloading.lookEveryMs
     while true {
-      let signal = kept ?? Signals.next(withinMs: Reloading.lookEveryMs)
+      let signal = kept ?? Signals.next(withinMs: max(0, lookAtMs - nowMs))
       kept = nil
       let requests = gateway.takeReloadRequests()
       switch signal {
@@ -40,9 +41,30 @@ struct Operating {
         }
       case .user1: gateway.reopenLogs()
       case .bell: break
-      case nil: if requests.isEmpty { reload(.filesChanged, for: []) }
+      case .foldersTouched:
+        let (isTouched, other) = settle()
+        kept = other
+        if isTouched, requests.isEmpty { reload(.filesTouched, for: []) }
+      case nil:
+        lookAtMs = nowMs + Reloading.lookEveryMs
+        if requests.isEmpty { reload(.filesChanged, for: []) }
       }
       if signal != .hangUp, !requests.isEmpty { reload(.asked, for: requests) }
+    }
+  }
+
+  /// Waits until whoever changes files is done with it, as far as one can tell. What happens beside
+  /// them, in a folder where much does, is looked at no more often than that.
+  ///
+  /// - Returns: whether one of them may have changed, and a signal that ended the wait.
+  private func settle() -> (isTouched: Bool, kept: Signals.Signal?) {
+    let untilMs = nowMs + Reloading.settleMsMax
+    var isTouched = false
+    while true {
+      let signal = Signals.next(withinMs: Reloading.settleMs, leaving: .foldersTouched)
+      let isTouchedAgain = reloading?.takeTouches() ?? false
+      if isTouchedAgain { isTouched = true }
+      if signal != nil || !isTouchedAgain || nowMs >= untilMs { return (isTouched, signal) }
     }
   }
 
@@ -78,7 +100,7 @@ struct Operating {
       switch Signals.next(withinMs: 20) {
       case .terminate, .interrupt: return gateway.stop()
       case .user1: gateway.reopenLogs()
-      case .user2, .hangUp, .bell, nil: break
+      case .user2, .hangUp, .bell, .foldersTouched, nil: break
       }
     }
     drain(graceMs: shutdown.graceMs)
@@ -118,7 +140,7 @@ struct Operating {
     switch signal {
     case .terminate, .interrupt: return false
     case .user1: gateway.reopenLogs()
-    case .user2, .hangUp, .bell, nil: break
+    case .user2, .hangUp, .bell, .foldersTouched, nil: break
     }
     return true
   }

@@ -11,9 +11,15 @@ struct Reloading {
     case asked
     /// Look whether one has.
     case filesChanged
+    /// The same, the kernel having told that one may have.
+    case filesTouched
   }
 
   static let lookEveryMs: Int64 = 2_000
+  /// Files are changed in several steps, and several at a time: nothing is looked at before so long
+  /// nothing more has happened to them, or it has gone on for the longer time.
+  static let settleMs: Int64 = 100
+  static let settleMsMax: Int64 = 1_000
 
   private let gateway: Gateway
   private let path: String
@@ -39,20 +45,23 @@ struct Reloading {
     workers = configuration.workers
     filesWarning = OpenFiles.warning(for: configuration)
     routes = recorded.routes
-    files = WatchedFiles([])
+    files = WatchedFiles()
     files.watch(watched(recorded))
   }
 
   /// What the service manager is to show.
   var status: String { "Serving \(path) (\(gateway.configDigest))" }
 
+  /// Whether the kernel has told of a file that is watched since the last call.
+  func takeTouches() -> Bool { files.takeTouches() }
+
   /// - Returns: what came of it, and how the configuration ends that runs now, where it is another;
   ///   nil when nothing has changed.
   mutating func look(_ reason: Reason) -> (ReloadOutcome, ShutdownSettings?)? {
-    let changed = files.changed(thoroughly: reason == .asked)
+    let changed = files.changed(thoroughly: reason != .filesChanged)
     switch reason {
     case .asked: say("tollgate: reloading \(path)")
-    case .filesChanged:
+    case .filesChanged, .filesTouched:
       if changed.isEmpty { return nil }
       say("tollgate: changed: \(changed.joined(separator: ", "))")
     }

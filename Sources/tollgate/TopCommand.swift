@@ -10,7 +10,8 @@ struct TopCommand {
     Usage: tollgate top [ADMIN] [OPTION…]
 
     Shows what a running gateway does, anew every two seconds, until Ctrl-C. ADMIN is its admin
-    address, 127.0.0.1:9901 where nothing is said.
+    address; where none is given, the one that routes.json here, or else
+    /etc/tollgate/routes.json, names.
 
       --every TIME   1s, 5s, 1m: another pace
       --once         one look, for a pipe or a file
@@ -47,8 +48,12 @@ struct TopCommand {
         command.admin.append(argument)
       }
     }
-    guard let address = AdminClient.address(command.admin, command: "top") else { return .usage }
-    return command.show(address)
+    do throws(Wrong) {
+      return command.show(try AdminClient.address(command.admin, command: "top"))
+    } catch {
+      Output.error(error.text)
+      return error.status
+    }
   }
 
   private static func milliseconds(_ text: String) -> Int64? {
@@ -70,7 +75,7 @@ struct TopCommand {
       guard let answer = AdminClient.ask(.get, "/status?json", at: address, withinMs: 5_000)
       else { return .couldNotRun }
       guard answer.status == 200, let status = Self.parse(answer.content) else {
-        Output.error("tollgate top: \(address.authority) is no gateway's admin address")
+        Output.error("tollgate top: \(address.description) is no gateway's admin address")
         return .couldNotRun
       }
       if isRaw {

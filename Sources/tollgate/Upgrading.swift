@@ -138,7 +138,7 @@ struct Upgrading {
       case .terminate, .interrupt: throw .signal(.terminate)
       case .hangUp: wasHungUp = true
       case .user1: gateway.reopenLogs()
-      case .user2, .bell, nil: break
+      case .user2, .bell, .foldersTouched, nil: break
       }
     }
   }
@@ -182,7 +182,7 @@ struct Takeover {
       }
       switch Signals.next(withinMs: 20) {
       case .terminate, .interrupt: return false
-      case .hangUp, .user1, .user2, .bell, nil: break
+      case .hangUp, .user1, .user2, .bell, .foldersTouched, nil: break
       }
     }
     do throws(SystemError) {

@@ -1,13 +1,16 @@
 import Crypto
 import Reactor
 
-/// Files that are looked at now and then: whether one has become another.
+/// Files that are looked at when the kernel tells of them, and now and then: whether one has become
+/// another.
 ///
 /// A look opens every path anew, so it sees what is renamed into its place, what a symbolic link
 /// leads to now (a folder's, too: a ConfigMap's), and a single file that is mounted into a
 /// container, where no event of its folder tells of a change. Most looks ask the file system for
 /// number, size and time; every few seconds one reads the files, as some times tell nothing.
 struct WatchedFiles {
+  /// Nil where this user may have no more of them: looks alone must do.
+  private let folders: FolderWatch?
   private var paths: Set<String> = []
   private var fingerprints: [String: Files.Fingerprint?] = [:]
   private var digests: [String: [UInt8]] = [:]
@@ -18,8 +21,10 @@ struct WatchedFiles {
   /// What is larger is known by number, size and time alone.
   private static let digestBytesMax = 1 << 20
 
-  init(_ paths: Set<String>) {
-    watch(paths)
+  /// Watches nothing yet. From now on `Signals.Signal.foldersTouched` comes.
+  init() {
+    folders = try? FolderWatch()
+    try? folders?.ring()
   }
 
   /// Watches these from now on. Of those that it has watched, what changed since the last look is
@@ -28,17 +33,26 @@ struct WatchedFiles {
     self.paths = paths
     fingerprints = fingerprints.filter { paths.contains($0.key) }
     digests = digests.filter { paths.contains($0.key) }
+    // Before they are looked at: what happens in between is seen twice and not never.
+    folders?.watch(paths)
     for path in paths where fingerprints[path] == nil {
       fingerprints[path] = .some(Files.fingerprint(path))
       digests[path] = Self.digest(path)
     }
   }
 
+  /// Takes what the kernel has told since the last call.
+  ///
+  /// - Returns: whether it may concern a file that is watched.
+  func takeTouches() -> Bool { folders?.takeEvents() ?? false }
+
   /// - Parameter thoroughly: reads the files, whichever look this is.
   /// - Returns: those that have changed since the last look, in order.
   mutating func changed(thoroughly: Bool = false) -> [String] {
     looks += 1
     let reads = thoroughly || looks % Self.looksADigest == 0
+    // A folder may be another one now.
+    if reads { folders?.watch(paths) }
     var changed: [String] = []
     for path in paths {
       let fingerprint = Files.fingerprint(path)

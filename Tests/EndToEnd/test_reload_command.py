@@ -1,24 +1,29 @@
 """Reloads that are asked for and waited for: `tollgate reload`, `POST /reload`, and `--watch`; and
 `tollgate health`, and what the admin address says of the configuration that runs."""
 
+import contextlib
 import json
 import os
+import pathlib
+import re
 import shutil
+import signal
 import subprocess
 import threading
+import time
 
 import pytest
 from harness.certificates import Certificate
 from harness.issuer import AUDIENCE, Issuer
-from harness.program import environment, tollgate_binary
+from harness.program import environment, status_of, tollgate_binary
 from harness.waiting import free_port, listens, until
 from harness.world import SECRET
 
 
-def tollgate(*arguments, env=None):
+def tollgate(*arguments, env=None, cwd=None):
     return subprocess.run(
         [tollgate_binary(), *map(str, arguments)],
-        capture_output=True, text=True, timeout=60, env=env or environment(),
+        capture_output=True, text=True, timeout=60, env=env or environment(), cwd=cwd,
     )  # fmt: skip
 
 
@@ -126,6 +131,71 @@ def test_a_gateway_that_is_not_there_is_named():
             assert tollgate(command, *wrong).returncode == 2
 
 
+# -- which gateway is asked where nobody says
+
+
+ASKING = (["reload"], ["health"], ["top", "--once"])
+
+
+def test_the_gateway_of_the_routes_file_here_is_asked(world, gateway):
+    """Without the secrets that the rest of the file needs: they are the gateway's."""
+    for command in ASKING:
+        run = tollgate(*command, cwd=gateway.folder)
+        assert run.returncode == 0, (command, run.stderr)
+    assert gateway.err.read_text().count("reloading") == 1
+    # A mistake elsewhere is the gateway's to tell of.
+    gateway.file.write_text(gateway.file.read_text().replace('"audience"', '"audiance"'))
+    run = tollgate("reload", cwd=gateway.folder)
+    assert run.returncode == 1 and 'did you mean "audience"?' in run.stderr
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "[::]", "localhost", "127.0.0.1"])
+def test_an_address_for_all_is_asked_over_loopback(world, tmp_path, host):
+    port = free_port()
+    routes = world.routes(admin={"address": f"{host}:{port}"})
+    with world.gateway(routes) as gateway:
+        text = json.dumps(gateway.routes).replace(str(port), "${ADMIN_PORT}")
+        (tmp_path / "routes.json").write_text("// As people write it.\n" + text)
+        env = environment(ADMIN_PORT=str(port))
+        for command in ASKING[1:]:
+            run = tollgate(*command, cwd=tmp_path, env=env)
+            assert run.returncode == 0, (command, run.stderr)
+
+
+def test_who_can_not_be_asked_is_told_of_with_the_file(tmp_path):
+    port = free_port()
+    cases = {
+        '{"admin": "off"}': 'routes.json says "admin": "off"',
+        '{"admin": {"address": "127.0.0.1:0"}}': "leaves the port of admin.address to the system",
+        f'{{"admin": {{"address": "127.0.0.1:{port}"}}}}':
+            f"127.0.0.1:{port} (admin.address of routes.json)",
+    }  # fmt: skip
+    for text, word in cases.items():
+        (tmp_path / "routes.json").write_text(text)
+        for command in ASKING:
+            run = tollgate(*command, cwd=tmp_path)
+            assert run.returncode == 3 and word in run.stderr, (text, command, run)
+            assert run.stdout == ""
+
+
+@pytest.mark.parametrize(
+    "text, word",
+    [
+        ("{", "routes.json:1:"),
+        ("[]", "routes.json:1:1: expected an object"),
+        ('{"admin": {"adress": "127.0.0.1:1"}}', 'did you mean "address"?'),
+        ('{"admin": {"address": "nowhere"}}', "admin.address: expected an address"),
+        ('{"admin": {"address": "127.0.0.1:${NOT_SET}"}}', '"NOT_SET" is not set'),
+    ],
+)
+def test_a_file_that_can_not_tell_is_complained_of_and_the_usual_address_asked(
+    tmp_path, text, word
+):
+    (tmp_path / "routes.json").write_text(text)
+    run = tollgate("health", cwd=tmp_path)
+    assert word in run.stderr and "asking the usual address, 127.0.0.1:9901" in run.stderr
+
+
 def test_many_who_ask_at_once_are_all_told(world, gateway):
     results = []
 
@@ -218,6 +288,22 @@ def test_a_reload_that_failed_is_in_the_metrics_until_one_succeeds(world, gatewa
     gateway.file.write_text(text)
     assert tollgate("reload", admin_of(gateway)).returncode == 0
     assert number(gateway, success) == 1 and number(gateway, since) > began
+
+
+def test_a_reload_that_changes_nothing_is_a_success_like_any_other(gateway):
+    """As Prometheus has it: the time is that of the last success, and not that of a change."""
+    since = "tollgate_config_last_reload_success_timestamp_seconds"
+    before, info = number(gateway, since), metric(gateway, "tollgate_config_info")
+    run = tollgate("reload", admin_of(gateway))
+    assert run.returncode == 0 and "it says the same as before" in run.stdout
+    assert number(gateway, since) > before
+    assert metric(gateway, "tollgate_config_info") == info
+    shown = json.loads(gateway.admin("/config")[1])["since"]
+    assert shown.startswith(time_of(number(gateway, since)))
+
+
+def time_of(seconds):
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
 
 
 # -- tollgate health
@@ -321,6 +407,86 @@ def test_a_config_map_that_is_swapped_is_taken_up(world, watching, tmp_path):
     put("..two", "/two")
     shutil.rmtree(volume / "..one")
     awaits(port, "/two")
+
+
+def test_a_folder_that_another_takes_the_place_of_is_watched_on(world, watching, tmp_path):
+    port, folder = free_port(), tmp_path / "folder"
+
+    def made(name, path):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "routes.json").write_text(text_of(world, port, path))
+
+    made("folder", "/one")
+    program = watching(folder / "routes.json")
+    awaits(port, "/one")
+    made("next", "/two")
+    folder.rename(tmp_path / "former")
+    (tmp_path / "next").rename(folder)
+    awaits(port, "/two")
+    # It is the folder there that counts, also for what is done in it from then on.
+    (folder / "routes.json").write_text(text_of(world, port, "/three"))
+    awaits(port, "/three")
+    assert inode_of(folder) in watched_by(program.pid)
+    assert inode_of(tmp_path / "former") not in watched_by(program.pid)
+
+
+def inode_of(folder):
+    return os.stat(folder).st_ino
+
+
+def watched_by(pid):
+    """The folders that the kernel tells this process of, by their inodes."""
+    found = set()
+    for file in pathlib.Path(f"/proc/{pid}/fdinfo").iterdir():
+        with contextlib.suppress(OSError):
+            for ino in re.findall(r"^inotify wd:\S+ ino:(\w+)", file.read_text(), re.M):
+                found.add(int(ino, 16))
+    return found
+
+
+@pytest.mark.skipif(not shutil.which("strace"), reason="there is no strace")
+def test_the_kernel_wakes_the_gateway_when_a_file_changes(world, watching, tmp_path):
+    """It looks now and then all the same, so what it was woken by is in the trace."""
+    port, file, trace = free_port(), tmp_path / "routes.json", tmp_path / "trace"
+    file.write_text(text_of(world, port, "/0"))
+    program = watching(file)
+    awaits(port, "/0")
+    assert inode_of(tmp_path) in watched_by(program.pid)
+    command = ["strace", "-qq", "-o", trace, "-e", "trace=rt_sigtimedwait", "-p", program.pid]
+    tracer = subprocess.Popen([str(word) for word in command], stderr=subprocess.PIPE)
+    try:
+        until(lambda: tracer.poll() is not None or status_of(program.pid, "TracerPid"), "strace")
+        if tracer.poll() is not None:
+            pytest.skip(f"strace does not work here: {tracer.stderr.read()!r}")
+        for number in range(1, 4):
+            beside = tmp_path / "beside"
+            beside.write_text(text_of(world, port, f"/{number}"))
+            os.replace(beside, file)
+            awaits(port, f"/{number}")
+    finally:
+        tracer.send_signal(signal.SIGINT)
+        tracer.wait(10)
+        tracer.stderr.close()
+    assert trace.read_text().count("= 29 (SIGIO)") >= 3
+
+
+def test_files_that_are_changed_one_after_the_other_are_taken_up_together(
+    world, watching, tmp_path
+):
+    """A certificate and then its key: what lies there in between is wrong."""
+    port, file = free_port(), tmp_path / "routes.json"
+    pairs = [Certificate(["localhost"], issuer=world.authority) for _ in range(4)]
+    files = pairs[0].write(tmp_path, "api")
+    routes = json.loads(text_of(world, port, "/one"))
+    routes["listeners"][0]["tls"] = {"certificates": [files]}
+    file.write_text(json.dumps(routes))
+    program = watching(file)
+    for number, pair in enumerate(pairs[1:], 1):
+        pathlib.Path(files["chain"]).write_bytes(pair.chain_pem)
+        pathlib.Path(files["key"]).write_bytes(pair.key_pem)
+        until(lambda: program.err.read_text().count("reloaded") == number, "the reload")
+    # The look now and then may fall in between, and not each time.
+    assert program.err.read_text().count("nothing has changed") <= 1
 
 
 def test_a_file_whose_times_tell_nothing_is_read_now_and_then(world, watching, tmp_path):

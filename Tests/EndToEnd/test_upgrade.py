@@ -2,7 +2,8 @@
 take over, at whichever stage that shows, costs nothing.
 
     where it fails                     test_one_that_fails_costs_nothing: as named there
-    it hangs for longer than it may    Tests/Reliability/test_upgrades.py
+    it hangs for longer than it may    Tests/Reliability/test_operations.py
+    many upgrades, many listeners      Tests/Reliability/test_operations.py
 """
 
 import contextlib
@@ -291,6 +292,51 @@ def test_sessions_are_resumed_by_the_new_one(world, version):
         environ = pathlib.Path(f"/proc/{line.pid}/environ").read_bytes()
         assert re.findall(rb"TOLLGATE_HANDOVER=[^\0]*", environ) in ([], [re.search(
             rb"TOLLGATE_HANDOVER=\d+", environ)[0]])  # fmt: skip
+
+
+@pytest.mark.parametrize("version", ["TLSv1_2", "TLSv1_3"])
+def test_as_good_as_all_sessions_are_resumed_after_an_upgrade(world, version):
+    """At whichever worker a caller comes in, and from one generation to the next."""
+    count = 100
+    context = ssl.create_default_context(cadata=world.authority.pem.decode())
+    context.minimum_version = context.maximum_version = getattr(ssl.TLSVersion, version)
+    routes = world.routes(listeners=[world.tls_listener])
+    with contextlib.closing(ended(Line(world, routes))) as line:
+        token = world.issuer.token("resumes")
+
+        def connect(session):
+            with Connection(line.gateway.port, context, session=session) as connection:
+                answer = connection.request("GET", "/x", "resumes", token)
+                assert answer.status == 200
+                return connection.socket.session_reused, connection.socket.session
+
+        sessions = [connect(None)[1] for _ in range(count)]
+        resumed = 0
+        for _ in range(2):
+            line.upgrade()
+            line.gone(line.pids[-2])
+            outcomes = [connect(session) for session in sessions]
+            resumed += sum(reused for reused, _ in outcomes)
+            sessions = [session for _, session in outcomes]
+        print(f"{resumed} of {2 * count} sessions resumed")
+        assert resumed >= 0.99 * 2 * count
+
+
+def parent_of(pid):
+    return int(pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[1])
+
+
+def test_one_whose_parent_is_gone_is_upgraded_like_any_other(world, line, person):
+    """Its parent is the one that it took over from, until that has ended (nginx refused then)."""
+    line.upgrade()
+    assert parent_of(line.pid) == line.pids[0]
+    line.gone(line.pids[0])
+    foster = parent_of(line.pid)
+    assert foster not in line.pids
+    line.upgrade()
+    line.gone(line.pids[1])
+    assert parent_of(line.pid) == foster
+    assert world.ask(line.gateway, "GET", "/x", person).status == 200
 
 
 FAKE = """\

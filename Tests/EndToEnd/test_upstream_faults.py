@@ -310,6 +310,52 @@ def test_stale_connections_are_invisible(world, person, way, method):
     stale_trials(world, person, way, method, 150)
 
 
+def deadly(world):
+    """A server that answers `/warm` and dies of everything else, and how often that came."""
+    server, deaths = Upstream([world.tokens], [world.issuer]), []
+
+    def behave(exchange):
+        exchange.read_body()
+        deaths.append(exchange.request.connection)
+        exchange.reset()
+
+    server.on("/deadly", behave)
+    return server, deaths
+
+
+@pytest.mark.parametrize("retries", [0, 1, 3])
+@pytest.mark.parametrize("count", [1, 3])
+def test_what_servers_die_of_is_repeated_once_beside_the_retries(world, person, count, retries):
+    """A connection that idled is replaced once a request, and only there where the request began:
+    elsewhere an idle one that ends is a server that failed."""
+    made = [deadly(world) for _ in range(count)]
+    servers = {"servers": [server.url for server, _ in made], "balance": "round-robin",
+               "outlier": {"failures": 1000}}  # fmt: skip
+    to = {"to": "some", "retries": retries}
+    routes = world.routes(
+        world.route("/*", forward=to), upstreams={"some": servers}, workers=1
+    )
+    token = world.issuer.token(person)
+    with world.gateway(routes) as gateway, world.connect(gateway) as connection:
+        for number in range(5):
+            for _ in range(2 * count):
+                assert connection.request("GET", "/warm", person, token).status == 200
+            before = sum(len(deaths) for _, deaths in made)
+            answer = connection.request("GET", "/deadly", person, token)
+            assert (answer.status, answer.problem) == (502, "upstream_failed")
+            seen = sum(len(deaths) for _, deaths in made) - before
+            assert seen == min(count, 1 + retries) + 1
+            assert gateway.logged(path="/deadly")["attempts"] == seen
+            # What may not be repeated is not, on a connection of either kind.
+            assert connection.request("GET", "/warm", person, token).status == 200
+            before = sum(len(deaths) for _, deaths in made)
+            answer = connection.request("POST", "/deadly", person, token, body=b"once")
+            assert answer.problem == "upstream_failed"
+            assert sum(len(deaths) for _, deaths in made) - before == 1
+    for server, _ in made:
+        server.close()
+
+
 # -- 32: bytes left over
 
 

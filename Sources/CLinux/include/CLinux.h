@@ -208,4 +208,16 @@ static inline int clinux_open_appending(const char *path) {
   return open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
 }
 
+// A queue of what happens in folders, as inotify(7) has it.
+int clinux_inotify(void);
+// Has this process sent SIGIO whenever there is something new to read.
+int clinux_signal_of_reading(int fd);
+// Watches a folder: what is put in, taken out, written to its end or given other rights. The watch,
+// which is the one that there is where the folder is watched already.
+int clinux_inotify_add(int fd, const char *folder);
+int clinux_inotify_remove(int fd, int watch);
+// Events: something came into the folder or went out of it; it is not what it was, or some are lost.
+int clinux_is_of_listing(uint32_t mask);
+int clinux_is_of_folder(uint32_t mask);
+
 #endif

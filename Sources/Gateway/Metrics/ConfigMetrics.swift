@@ -8,7 +8,7 @@ extension SharedState {
     text.sample(UInt64(process.config.isLastSuccessful ? 1 : 0))
     text.begin(
       "tollgate_config_last_reload_success_timestamp_seconds", .gauge,
-      "Since when the running configuration runs.")
+      "When a routes file was last taken up, be it the same as before.")
     text.sample(Double(process.config.runningSinceMs) / 1_000)
     text.begin("tollgate_config_info", .gauge, "The digest of the running configuration.")
     text.sample(1 as UInt64, [("digest", configDigest)])

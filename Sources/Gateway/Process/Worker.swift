@@ -96,6 +96,11 @@ actor Worker {
       // Who came in as nobody does any more is not let stay by staying connected.
       if let next = engine.listeners[name], !next.admitsAlike(listener) { turnOut(name, former) }
     }
+    if let former, former.connectionLimits != engine.connectionLimits {
+      for guest in guests.values where guest.engine == nil {
+        guest.connection.take(engine.connectionLimits)
+      }
+    }
     open(plan.opened)
     for (index, pool) in engine.pools.enumerated() where !kept.contains(ObjectIdentifier(pool)) {
       loop.spawn { await self.keepPool(index, of: plan.shared) }
@@ -319,7 +324,8 @@ actor Worker {
       return
     }
     let connection = ServerConnection(
-      stream, waiter: waiter, buffers: engine.buffers, limits: engine.connectionLimits)
+      stream, waiter: waiter, buffers: engine.buffers,
+      limits: (self.engine ?? engine).connectionLimits)
     var guest = Guest(connection: connection, listener: name, source: source)
     if isDraining { drain(connection) }
     let isAdmitted = self.engine?.listeners[name]?.admitsAlike(listener) ?? true

@@ -18,13 +18,7 @@ package enum RoutesFile {
     path: String, environment: @escaping (String) -> String?, files: some FileSource
   ) -> LoadedRoutes {
     let reading = Reading(environment: environment, files: files)
-    guard let root = parse(path, nil, reading) else {
-      guard let source = reading.sources.first else {
-        let message = reading.findings.first?.message ?? "cannot be read"
-        return LoadedRoutes(unreadable: path, message)
-      }
-      return LoadedRoutes(nil, reading.findings, [source])
-    }
+    guard let root = parse(path, nil, reading) else { return unread(path, reading) }
     let setting = Setting(
       node: root, place: reading.place(of: root.range, key: ""), reading: reading)
     let includes = Includes(reading: reading) { parse($0, $1, reading) }
@@ -32,6 +26,36 @@ package enum RoutesFile {
       node: includes.applied(to: setting), place: setting.place, reading: reading)
     let configuration = ObjectReader.read(whole) { Configuration.read(&$0) }
     return LoadedRoutes(configuration, reading.findings, reading.sources)
+  }
+
+  /// Reads `admin.address` and nothing else: the secrets and variables that the rest of the file
+  /// needs are the gateway's, and who asks it may have none of them. A mistake elsewhere in the
+  /// file is for the gateway to tell of.
+  package static func adminPlace(
+    path: String, environment: @escaping (String) -> String?, files: some FileSource
+  ) -> AdminPlace {
+    let reading = Reading(environment: environment, files: files)
+    guard let root = parse(path, nil, reading, only: "admin") else {
+      return .unreadable(unread(path, reading).problems)
+    }
+    let setting = Setting(
+      node: root, place: reading.place(of: root.range, key: ""), reading: reading)
+    let admin = ObjectReader.read(setting) { object in
+      Switchable.read("admin", "for operators", in: &object) { AdminSettings.read(&$0) }
+    }
+    guard let admin, !reading.findings.contains(where: { $0.severity == .error }) else {
+      return .unreadable(LoadedRoutes(nil, reading.findings, reading.sources).problems)
+    }
+    return admin.settings.map { AdminPlace($0.address) } ?? .off
+  }
+
+  /// What is to be said of a file that has no tree.
+  private static func unread(_ path: String, _ reading: Reading) -> LoadedRoutes {
+    guard let source = reading.sources.first else {
+      let message = reading.findings.first?.message ?? "cannot be read"
+      return LoadedRoutes(unreadable: path, message)
+    }
+    return LoadedRoutes(nil, reading.findings, [source])
   }
 
   /// Whether the first byte that says anything begins an object, or a comment.
@@ -42,9 +66,11 @@ package enum RoutesFile {
 
   /// A file's tree, the environment's part put in; nil where there is none, which is reported.
   ///
-  /// - Parameter namedAt: what names the file; nil of the routes file itself.
+  /// - Parameters:
+  ///   - namedAt: what names the file; nil of the routes file itself.
+  ///   - only: the one member of the root that is wanted; nil for all.
   private static func parse(
-    _ path: String, _ namedAt: ConfigPlace?, _ reading: Reading
+    _ path: String, _ namedAt: ConfigPlace?, _ reading: Reading, only: String? = nil
   ) -> JSONNode? {
     let bytes: [UInt8]
     do {
@@ -63,7 +89,11 @@ package enum RoutesFile {
     let base = reading.nextBase
     let parser = JSONParser(.commented, bytesMax: bytesMax, depthMax: 64, nodesMax: 1_000_000)
     do {
-      let root = try parser.parse(bytes)
+      var root = try parser.parse(bytes)
+      if let only, let members = root.members {
+        let wanted = members.filter { $0.name == UTF8Text(only) }
+        root = JSONNode(value: .object(wanted), range: root.range)
+      }
       reading.add(
         ConfigSource(file: path, bytes: bytes, secrets: HiddenText.ranges(in: root), base: base))
       return Substitution(reading: reading).apply(to: root.shifted(by: base))

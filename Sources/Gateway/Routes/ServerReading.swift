@@ -22,6 +22,9 @@ extension LimitSettings {
   /// Reads `limits`. The ranges keep a slip of the pen from turning a limit off.
   static func read(_ object: inout ObjectReader) -> LimitSettings? {
     let timeout = Kind<Int64>.duration(1...Milliseconds.day)
+    if let setting = object.find("http2Streams") {
+      setting.reading.warn(setting.place, "has no effect: HTTP/2 is not supported yet")
+    }
     return LimitSettings(
       requestLineBytesMax: object.optional(
         "requestLine", .size(64...Bytes.mebi), default: 8 * Bytes.kibi, "414 beyond"),

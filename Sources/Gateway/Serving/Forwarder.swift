@@ -67,7 +67,8 @@ enum Forwarder {
       upstream.begin(choice)
       if let trace = request.trace, trace.isSampled { trace.beginCall() }
       var attempt = await attempt(
-        request, bearing, route, forward, server, mayDecline: mayResend, deadlineMs)
+        request, bearing, route, forward, server, mayReplay: tried.isEmpty,
+        mayDecline: mayResend, deadlineMs)
       if case .switched(let connection) = attempt {
         upstream.noteSuccess(choice, nowMs: loop.nowMs)
         var tunnel = Tunnel(request, connection, route, forward)
@@ -150,10 +151,16 @@ enum Forwarder {
   }
 
   /// Sends the request to one server. A connection that turns out to have been closed while it
-  /// idled says nothing about the server: a fresh one takes its place, where the rules allow.
+  /// idled says nothing about the server: a fresh one takes its place, where not a byte was written
+  /// or the request may be repeated. That is no sending again to another server, and is counted
+  /// neither as one of `retries` nor in the budget. It is bounded all the same: it uses up a
+  /// connection over which this server has answered before, and what may have been received, by a
+  /// server that dies of it, is repeated once a request.
+  ///
+  /// - Parameter mayReplay: whether this is the first server that the request goes to.
   private static func attempt(
     _ request: Request, _ bearing: borrowing Bearing, _ route: Route, _ forward: Route.Forward,
-    _ server: Upstream.Server, mayDecline: Bool, _ deadlineMs: Int64
+    _ server: Upstream.Server, mayReplay: Bool, mayDecline: Bool, _ deadlineMs: Int64
   ) async -> Attempt {
     let connection = request.connection
     request.record.attempts += 1
@@ -162,7 +169,7 @@ enum Forwarder {
         request, bearing, route, forward, to: server, over: idle, mayDecline: mayDecline,
         deadlineMs)
       guard case .unanswered = attempt,
-        !connection.lastUpstreamHadWritten || mayRepeat(request)
+        !connection.lastUpstreamHadWritten || mayReplay && mayRepeat(request)
       else { return attempt }
       request.record.attempts += 1
     }

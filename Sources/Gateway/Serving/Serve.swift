@@ -88,7 +88,9 @@ extension Engine {
 
   private func begin(_ request: Request) throws(Refusal) {
     try look(at: request)
-    try checkAuthority(of: request) { request.connection.stream.tls?.certificateIndex }
+    try checkAuthority(of: request) { wanted, listener, host in
+      request.connection.stream.tls?.wasGiven(wanted, of: listener, for: host) ?? false
+    }
   }
 
   /// What must be known of a request before anything is decided: who sent it, its id, its path in
@@ -113,8 +115,11 @@ extension Engine {
   /// A connection made for one certificate's names serves no other's (RFC 9110 §7.4): what one
   /// listener would have answered under another certificate is another place.
   ///
-  /// - Parameter certificate: which of the listener's this connection was made under.
-  func checkAuthority(of request: Request, certificate: () -> Int?) throws(Refusal) {
+  /// - Parameter isMadeUnder: whether this connection was made under that one of the listener's
+  ///   certificates, which is the host's.
+  func checkAuthority(
+    of request: Request, isMadeUnder: (Int, TLSServerContext, String) -> Bool
+  ) throws(Refusal) {
     // §7.4 as well: what asks for https is not served over a connection that proves nothing. (One
     // from a trusted proxy may have been encrypted as far as there.)
     if request.connection.head.scheme == .https, request.listener.tls == nil,
@@ -122,11 +127,11 @@ extension Engine {
     {
       throw Refusal(.misdirected, "This connection is not encrypted, and the target says https.")
     }
-    guard let tls = request.listener.tls, tls.hasSeveral,
-      let wanted = tls.certificateIndex(for: String(decoding: request.host, as: UTF8.self)),
-      wanted != certificate()
-    else { return }
-    throw Refusal(.misdirected)
+    guard let tls = request.listener.tls, tls.hasSeveral else { return }
+    let host = String(decoding: request.host, as: UTF8.self)
+    if let wanted = tls.certificateIndex(for: host), !isMadeUnder(wanted, tls, host) {
+      throw Refusal(.misdirected)
+    }
   }
 
   /// What the matched route says of the request itself.

@@ -94,6 +94,18 @@ struct BrokenFilesTests {
     #expect(load(text, environment: ["SECRET": "x"]).warnings == [])
   }
 
+  @Test func `warns of a limit that limits nothing`() {
+    let text = file("limits", #"{ "http2Streams": 100 }"#)
+    #expect(
+      load(text, environment: ["SECRET": "x"]).warnings.map(\.description) == [
+        #"""
+        routes.json:7:31: warning: limits.http2Streams: has no effect: HTTP/2 is not supported yet
+            7 |   "limits": { "http2Streams": 100 }
+              |                               ^~~
+        """#
+      ])
+  }
+
   @Test func `warns of an authority for certificates that nobody is asked for`() {
     let text = file(
       "listeners",
