@@ -239,12 +239,13 @@ SHIFTED_CLOCK = """
 static long *shift;
 __attribute__((constructor)) static void begin(void) {
   int fd = open(getenv("SHIFT_FILE"), O_RDONLY);
-  shift = mmap(0, sizeof *shift, PROT_READ, MAP_SHARED, fd, 0);
+  shift = mmap(0, 2 * sizeof *shift, PROT_READ, MAP_SHARED, fd, 0);
   close(fd);
 }
 int clock_gettime(clockid_t clock, struct timespec *time) {
   long result = syscall(SYS_clock_gettime, clock, time);
-  if (clock == CLOCK_REALTIME && shift) time->tv_sec += *shift;
+  if (clock == CLOCK_REALTIME && shift) time->tv_sec += shift[0];
+  if (clock == CLOCK_MONOTONIC && shift) time->tv_sec += shift[1];
   return (int)result;
 }
 """
@@ -254,23 +255,35 @@ def compiler():
     return shutil.which("cc") or shutil.which("clang") or shutil.which("gcc")
 
 
-@pytest.mark.skipif(not compiler(), reason="there is no C compiler")
-@pytest.mark.plain_build("a sanitizer wants to be the first library")
+class ShiftedClock:
+    """A program's clocks, which a test sets: the wall's, and the one that only goes on."""
+
+    def __init__(self, folder):
+        source, library, self.file = (folder / name for name in ("clock.c", "clock.so", "shift"))
+        source.write_text(SHIFTED_CLOCK)
+        command = [compiler(), "-shared", "-fPIC", "-O2", "-o", library, source]
+        subprocess.run(command, check=True)
+        self.put(0)
+        self.environ = {"LD_PRELOAD": str(library), "SHIFT_FILE": str(self.file)}
+
+    def put(self, wall=0, monotonic=0):
+        with open(self.file, "r+b" if self.file.exists() else "wb") as shift:
+            shift.write(struct.pack("ll", wall, monotonic))
+
+
+def shifts_clocks(test):
+    """Marks a test that needs a `ShiftedClock`."""
+    skipped = pytest.mark.skipif(not compiler(), reason="there is no C compiler")
+    return pytest.mark.plain_build("a sanitizer wants to be the first library")(skipped(test))
+
+
+@shifts_clocks
 def test_a_clock_that_is_set_harms_nobody(world, person, tmp_path):
     """Back and forth by a second, an hour, a day: timers go on, tokens follow the wall clock."""
-    source, library, file = (tmp_path / name for name in ("clock.c", "clock.so", "shift"))
-    source.write_text(SHIFTED_CLOCK)
-    command = [compiler(), "-shared", "-fPIC", "-O2", "-o", library, source]
-    subprocess.run(command, check=True)
-
-    def put(seconds):
-        with open(file, "r+b" if file.exists() else "wb") as shift:
-            shift.write(struct.pack("l", seconds))
-
-    put(0)
-    environ = {"LD_PRELOAD": str(library), "SHIFT_FILE": str(file)}
+    clock = ShiftedClock(tmp_path)
+    put = clock.put
     limits = {"headerTimeout": "2s"}
-    with world.gateway(world.routes(limits=limits), environ=environ) as gateway:
+    with world.gateway(world.routes(limits=limits), environ=clock.environ) as gateway:
         token = world.issuer.token(person)
         assert quietly(gateway, person, token) == 200
         calls = len(world.tokens.calls_for(token))
