@@ -32,7 +32,7 @@ import threading
 
 import pytest
 from harness.client import Connection, ask, request_bytes
-from harness.program import Program, environment, session_of, tollgate_binary
+from harness.program import Program, environment, session_of, status_of, tollgate_binary
 from harness.waiting import until
 from harness.world import SECRET
 from test_listener_faults import Tracer, cpu_ticks
@@ -207,22 +207,27 @@ def test_one_that_stood_still_takes_up_its_work(world, person):
 
 @pytest.mark.plain_build("a sanitizer takes terabytes of addresses")
 def test_memory_that_runs_out_is_a_refusal_before_it_is_an_end(world, person):
-    """With little room for addresses many callers are served or refused, and those after them are
-    served again: nothing ends the process."""
-    megabytes = 1 << 20
-
-    def little():
-        resource.setrlimit(resource.RLIMIT_AS, (700 * megabytes, 700 * megabytes))
-
-    with world.gateway(world.routes(workers=2), prepare=little) as gateway:
+    """With no room for more than it has at first many callers are served or refused, and those after
+    them are served again: nothing ends the process."""
+    with world.gateway(world.routes(workers=2)) as gateway:
         token = world.issuer.token(person)
+        assert ask(gateway.port, "GET", "/x", person, token).status == 200
+        taken = status_of(gateway.pid, "VmSize") << 10
+        resource.prlimit(gateway.pid, resource.RLIMIT_AS, (taken + (4 << 20),) * 2)
         with contextlib.ExitStack() as closing:
-            crowd = [closing.enter_context(Connection(gateway.port)) for _ in range(1_500)]
+            # Each makes a thread of the upstream's.
+            crowd = [closing.enter_context(Connection(gateway.port)) for _ in range(400)]
             for connection in crowd:
                 head = request_bytes("POST", "/x", person, token, [("Content-Length", "60000")])
                 connection.send(head + b"m" * 20_000)
+
+            def count():
+                refused = [record for record in gateway.log() if record["status"] == 503]
+                return len(world.upstream.seen("/x", person)) + len(refused)
+
+            until(lambda: count() > 400, "each to be served or refused", 60)
             assert gateway.live()
-        until(lambda: quietly(gateway, person, token) == 200, "service as before")
+        until(lambda: quietly(gateway, person, token) == 200, "service as before", 60)
 
 
 # -- 60
