@@ -26,7 +26,8 @@ def pytest_collection_modifyitems(config, items):
     if rows := int(os.environ.get("TOLLGATE_SANITIZER_ROWS", 0)):
         tables = {}
         for item in items:
-            tables.setdefault((item.path, getattr(item, "originalname", item.name)), []).append(item)
+            test = item.path, getattr(item, "originalname", item.name)
+            tables.setdefault(test, []).append(item)
         kept = set()
         for table in tables.values():
             # Spread over the table, whose neighbours are mostly of a kind.

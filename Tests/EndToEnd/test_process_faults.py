@@ -207,8 +207,8 @@ def test_one_that_stood_still_takes_up_its_work(world, person):
 
 @pytest.mark.plain_build("a sanitizer takes terabytes of addresses")
 def test_memory_that_runs_out_is_a_refusal_before_it_is_an_end(world, person):
-    """With no room for more than it has at first many callers are served or refused, and those after
-    them are served again: nothing ends the process."""
+    """With next to no room for addresses many callers are served or refused, and those after them
+    are served again: nothing ends the process."""
     with world.gateway(world.routes(workers=2)) as gateway:
         token = world.issuer.token(person)
         assert ask(gateway.port, "GET", "/x", person, token).status == 200

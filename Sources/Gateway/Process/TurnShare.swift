@@ -1,6 +1,7 @@
 /// What one connection has had of a turn of its worker's, before the others have theirs: so many
-/// requests, where they are cheap, and fewer where their tokens are dear to verify. A signature by a
-/// large curve costs as much as twenty requests, and whoever sends forged ones ahead pays for none.
+/// requests, where they are cheap, and fewer where their tokens are dear to verify. A signature by
+/// a large curve costs as much as twenty requests, and whoever sends forged ones ahead pays for
+/// none.
 struct TurnShare {
   private var turn: UInt64
   private var taken = 0
