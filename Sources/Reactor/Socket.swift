@@ -114,22 +114,12 @@ package final class Socket {
     if !canRead { return .wouldBlock }
     buffer.removeAll()
     let target = unsafe buffer.writable
-    while true {
-      let count = unsafe clinux_peek(raw, target.baseAddress, target.count)
-      if count > 0 {
-        canRead = false
-        buffer.commit(count)
-        return .bytes(count)
-      }
-      if count == 0 { return .ended }
-      switch errno {
-      case EINTR: continue
-      case EAGAIN:
-        canRead = false
-        return .wouldBlock
-      case let code: return .failed(.system(code))
-      }
+    let transfer = attempt { unsafe clinux_peek(raw, target.baseAddress, target.count) }
+    if case .bytes(let count) = transfer {
+      canRead = false
+      buffer.commit(count)
     }
+    return transfer
   }
 
   /// Reads as many of the bytes that `peek` has put into the buffer, and no more; they are gone
@@ -153,12 +143,16 @@ package final class Socket {
   /// Reads into memory, which must not be empty.
   func receive(into target: UnsafeMutableRawBufferPointer) -> Transfer {
     if !canRead { return .wouldBlock }
+    let transfer = attempt { unsafe clinux_receive(raw, target.baseAddress, target.count) }
+    if case .bytes(let count) = transfer, count < target.count, !hasPeerEnded { canRead = false }
+    return transfer
+  }
+
+  /// Reads, again where a signal cut it short, and notes where there was nothing.
+  @inline(__always) private func attempt(_ read: () -> Int) -> Transfer {
     while true {
-      let count = unsafe clinux_receive(raw, target.baseAddress, target.count)
-      if count > 0 {
-        if count < target.count, !hasPeerEnded { canRead = false }
-        return .bytes(count)
-      }
+      let count = read()
+      if count > 0 { return .bytes(count) }
       if count == 0 { return .ended }
       switch errno {
       case EINTR: continue

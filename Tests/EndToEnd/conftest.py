@@ -16,12 +16,25 @@ from harness.client import Connection  # noqa: E402
 from harness.world import World  # noqa: E402
 
 
-def pytest_collection_modifyitems(items):
-    """Leaves out, under a sanitizer, what only a plain build of the program can show."""
+def pytest_collection_modifyitems(config, items):
+    """Leaves out, under a sanitizer, what only a plain build of the program can show, and rows of
+    long tables: `TOLLGATE_SANITIZER_ROWS` is how many of a test's rows stay."""
     sanitizer = os.environ.get("TOLLGATE_SANITIZER")
     for item in items:
         if sanitizer and (mark := item.get_closest_marker("plain_build")):
             item.add_marker(pytest.mark.skip(f"{sanitizer} sanitizer: {mark.args[0]}"))
+    if rows := int(os.environ.get("TOLLGATE_SANITIZER_ROWS", 0)):
+        tables = {}
+        for item in items:
+            test = item.path, getattr(item, "originalname", item.name)
+            tables.setdefault(test, []).append(item)
+        kept = set()
+        for table in tables.values():
+            # Spread over the table, whose neighbours are mostly of a kind.
+            count = min(rows, len(table))
+            kept.update(table[index * len(table) // count] for index in range(count))
+        config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+        items[:] = [item for item in items if item in kept]
 
 
 @pytest.fixture(scope="module")

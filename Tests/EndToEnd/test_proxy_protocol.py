@@ -98,7 +98,7 @@ def test_only_who_is_trusted_itself_speaks_for_others(world, gateway, person):
         (b"PROXY TCP4 192.0.2.7 198.51.100.1 1 2\r\n", "192.0.2.7"),
         (b"PROXY TCP4 203.0.113.5 198.51.100.1 1 2\r\n", "198.51.100.9, 203.0.113.5"),
         (b"PROXY UNKNOWN\r\n", "127.0.0.1"),
-        (binary(0x00, b"", command=0x20), "198.51.100.9, 127.0.0.1"),
+        (binary(0x00, b"", command=0x20), "127.0.0.1"),
     ]:
         with announced(world, gateway, header) as connection:
             answer = connection.request("GET", "/trust", person, token, fields)
@@ -209,6 +209,39 @@ backend gateway
         connection.socket, connection.pending = raw, b""
         answer = connection.request("GET", f"/haproxy-{family}", person, token)
         assert answer.seen("x-forwarded-for") == [peer]
+        connection.close()
+    finally:
+        haproxy.end()
+
+
+def test_haproxy_names_no_caller_that_came_by_a_unix_socket(world, gateway, tmp_path, person):
+    """It says LOCAL of such a connection, which is not its own: what the caller claims counts as
+    little as any caller's."""
+    binary = shutil.which("haproxy") or "/usr/sbin/haproxy"
+    (tmp_path / "haproxy.cfg").write_text(f"""
+defaults
+  mode tcp
+  timeout connect 5s
+  timeout client 20s
+  timeout server 20s
+frontend callers
+  bind unix@{tmp_path}/callers.sock
+  default_backend gateway
+backend gateway
+  server gateway 127.0.0.1:{gateway.port} send-proxy-v2
+""")
+    haproxy = Program([binary, "-db", "-f", "haproxy.cfg"], tmp_path, "haproxy")
+    try:
+        haproxy.wait_until((tmp_path / "callers.sock").exists, "haproxy to listen")
+        raw = socket.socket(socket.AF_UNIX)
+        raw.settimeout(20)
+        raw.connect(str(tmp_path / "callers.sock"))
+        connection = Connection.__new__(Connection)
+        connection.socket, connection.pending = raw, b""
+        fields = [("X-Forwarded-For", "198.51.100.9"), ("X-Request-Id", "theirs")]
+        answer = connection.request("GET", "/h", person, world.issuer.token(person), fields)
+        assert answer.seen("x-forwarded-for") == ["127.0.0.1"]
+        assert answer.seen("x-request-id") != ["theirs"]
         connection.close()
     finally:
         haproxy.end()

@@ -307,9 +307,12 @@ def test_what_two_could_read_differently_is_refused_and_nothing_of_it_sent(gatew
         else:
             assert answer.values("connection") == ["close"]
             assert connection.ended(), "the connection goes on after what was not understood"
-    arrived = [(request.target, request.whole) for request in seen.since()]
     # The head of chunked content goes on before the content is seen; never all of it.
     chunked = name.startswith("chunk ")
+    if chunked:
+        # Read by then, and not by the next test for one of its own.
+        until(seen.since, "the head to be read")
+    arrived = [(request.target, request.whole) for request in seen.since()]
     assert all(chunked and not whole or target == "/behind" for target, whole in arrived)
 
 

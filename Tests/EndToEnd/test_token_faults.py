@@ -15,7 +15,7 @@ Where to find each case:
 40. keys can't be had at the start   test_a_source_of_keys_that_is_down_*, test_tokens.py
                                      test_keys_that_cannot_be_had_*
 41. nor later                        test_bad_key_sets_replace_no_good_one; until the 24th hour and
-                                     no longer: Swift, KeyTests
+                                     no longer: test_keys_whose_source_stays_away_*
 42. bad key sets                     test_bad_key_sets_replace_no_good_one, test_tokens.py
                                      test_a_broken_key_set_*
 43. a flood of unknown keys          test_a_flood_of_made_up_keys_*
@@ -54,6 +54,7 @@ from harness.redis import FakeRedis
 from harness.token_service import TokenService
 from harness.waiting import free_port, until
 from harness.world import SECRET
+from test_process_faults import ShiftedClock, shifts_clocks
 
 ONCE = {"retries": 0, "breaker": {"failures": 1000}}
 
@@ -399,6 +400,32 @@ def test_a_source_of_keys_that_is_down_lets_nobody_in_until_it_is_there(world, s
         source.up()
         until(lambda: gateway.admin("/readyz")[0] == 200, "the keys", 30)
         assert ask(world, gateway, person, token).status == 200
+
+
+@shifts_clocks
+def test_keys_whose_source_stays_away_are_believed_for_a_day_and_no_longer(
+    world, source, person, tmp_path
+):
+    clock = ShiftedClock(tmp_path)
+    routes = of_source(world, source)
+    with world.gateway(routes, environ=clock.environ) as gateway:
+        known, fresh = source.token(person), source.token(person)
+        assert ask(world, gateway, person, known).status == 200
+        source.down()
+        clock.put(monotonic=23 * 3_600)
+        until(lambda: "those had before are used on" in gateway.said(), "a fetch that fails", 30)
+        assert ask(world, gateway, person, known).status == 200
+        assert ask(world, gateway, person, fresh).status == 200
+        assert gateway.admin("/readyz")[0] == 200
+        clock.put(monotonic=25 * 3_600)
+        until(lambda: gateway.admin("/readyz")[0] == 503, "readiness to fail", 30)
+        # One that was verified by them is believed no longer than one that comes now.
+        for token in (source.token(person), known):
+            until(lambda: ask(world, gateway, person, token).status == 503, "a refusal", 30)
+            assert ask(world, gateway, person, token).problem == "keys_unavailable"
+        source.up()
+        until(lambda: gateway.admin("/readyz")[0] == 200, "the keys", 40)
+        assert ask(world, gateway, person, known).status == 200
 
 
 def bad_answers(stranger):

@@ -80,7 +80,7 @@ struct EngineBuilder {
         cors = made
         preflight = Route(
           settings, access: .open, action: .preflight, listenerCount: listenerCount, tally: tally,
-          cors: made)
+          cors: made, rates: rates.flatMap(preflightRates))
       }
       return Route(
         settings, access: access(settings.access, targets, &claimRules, places),
@@ -117,6 +117,16 @@ struct EngineBuilder {
         intervalNs: limit.intervalNs, burst: Int64(limit.burst))
     }
     return RouteRates(limits)
+  }
+
+  /// What preflights count in that the gateway answers: who sends floods of them is limited, but
+  /// they take nothing of what the service can bear, and a browser sends no fields of the page's.
+  private func preflightRates(_ rates: RouteRates) -> RouteRates? {
+    let limits = rates.early.filter { limit in
+      if case .address = limit.key { return true }
+      return false
+    }
+    return limits.isEmpty ? nil : RouteRates(limits)
   }
 
   /// The same for the same limit of the same route, also after a reload and at other gateways.

@@ -13,8 +13,8 @@ struct ConnectionSource {
   }
 
   var address: Address
-  /// Whether the proxy at the other end forwards for somebody that it does not name: its own
-  /// address then stands for that one, and its trust does not.
+  /// Whether the proxy at the other end forwards, or may, for somebody that it does not name: its
+  /// own address then stands for that one, and its trust does not.
   var isUnnamed = false
 
   init(peer: SocketAddress?) {
@@ -62,8 +62,10 @@ struct ProxyAnnouncement {
     var source = source
     switch header {
     case .caller(let address, _): source.address = .told(address)
-    case .unknown: source.isUnnamed = true
-    case .local: break
+    // A connection of the proxy's own has its address (§2.2 of the specification), and needs to
+    // speak for nobody. It may be somebody else's after all: HAProxy says LOCAL of whom it has
+    // from a unix socket.
+    case .unknown, .local: source.isUnnamed = true
     }
     return source
   }

@@ -350,17 +350,10 @@ actor Worker {
     /// changes that, so no request looks its guest up to know.
     var isPinned = false
     var adoptionsSeen = adoptions
-    var turn = loop.turn
-    var servedInTurn = 0
+    var share = TurnShare(turn: loop.turn)
     serving: while true {
       // A caller that sends ahead and reads as fast would have the worker for itself.
-      if turn != loop.turn {
-        turn = loop.turn
-        servedInTurn = 0
-      } else if servedInTurn >= Limits.requestsPerTurn {
-        await connection.waiter.pause()
-      }
-      servedInTurn += 1
+      if share.isUsed(inTurn: loop.turn) { await connection.waiter.pause() }
       let arrival = await connection.nextRequest()
       switch arrival {
       case .finished:
@@ -385,6 +378,7 @@ actor Worker {
       guard let request, let server = isPinned ? guests[serial]?.engine : engine
       else { break serving }
       await server.serve(arrival, request)
+      share.take(authNs: request.record.authNs)
       if connection.isAborted { break serving }
       if connection.closesAfterAnswer {
         await connection.close()

@@ -13,7 +13,7 @@ package enum ProxyHeader: Equatable, Sendable {
   /// The proxy forwards for somebody whose address it does not tell: `UNKNOWN`, or a family that is
   /// neither IPv4 nor IPv6.
   case unknown
-  /// The proxy speaks for itself: a health check.
+  /// The proxy says that it speaks for itself: a health check.
   case local
 
   package enum Outcome: Equatable, Sendable {
