@@ -55,6 +55,16 @@ class Farm:
         """Waits until the operator was told so often."""
         until(lambda: self.gateway.err.read_text().count(word) >= times, f"{times} × {word}", 30)
 
+    def wait_until_well(self):
+        """Waits until each server that a check called unwell is well again: what no check trusts
+        gets no request, and of three servers two would be left out."""
+
+        def is_well():
+            said = self.gateway.err.read_text()
+            return said.count("is unwell") == said.count("is well again")
+
+        until(is_well, "all servers to be well", 30)
+
     def end(self):
         for index, program in enumerate(self.programs):
             if program:
@@ -83,6 +93,7 @@ def test_servers_that_are_killed_cost_no_caller_anything(world, person, checked)
                 farm.kill(round)
                 some_more(load)
                 farm.start(round)
+                farm.wait_until_well()
         print(f"killed three times: {load.said()}")
         assert not load.lost, load.lost[:5]
         assert len(load.bodies) == 3, "all served"
