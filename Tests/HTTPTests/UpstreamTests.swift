@@ -395,16 +395,14 @@ struct UpstreamPoolTests {
       // Another worker, on a thread of its own, needs it.
       let remote = setting.waiter.remote
       let hasTaken = Flag()
-      let other = try WorkerThread.start("other") {
-        guard let loop = try? EventLoop() else { return }
-        loop.spawn { @Sendable in
-          #expect(
-            await count.enter(Waiter(on: loop), untilMs: loop.nowMs + Stage.patienceMs) == .taken)
-          hasTaken.raise()
-          remote.signal()
-          loop.stop()
-        }
-        loop.run()
+      let loop = try EventLoop()
+      let other = try WorkerThread.start("other") { loop.run() }
+      loop.spawn { @Sendable in
+        #expect(
+          await count.enter(Waiter(on: loop), untilMs: loop.nowMs + Stage.patienceMs) == .taken)
+        hasTaken.raise()
+        remote.signal()
+        loop.stop()
       }
       // A wake may be an earlier connection's event; only the other's word counts.
       let untilMs = stage.patience

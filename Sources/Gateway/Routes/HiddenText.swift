@@ -44,9 +44,12 @@ enum HiddenText {
     return start..<min(index, bytes.count)
   }
 
-  /// - Parameter isShared: inside `sharedCache`, where what looks like `keys` is meant so.
+  /// - Parameters:
+  ///   - isShared: inside `sharedCache`, where what looks like `keys` is meant so.
+  ///   - isFields: the members are header fields, whose names are the operator's.
   private static func collect(
-    _ node: JSONNode, isSecret: Bool, isShared: Bool = false, into ranges: inout [Range<Int>]
+    _ node: JSONNode, isSecret: Bool, isShared: Bool = false, isFields: Bool = false,
+    into ranges: inout [Range<Int>]
   ) {
     switch node.value {
     case .null, .bool: break
@@ -62,9 +65,12 @@ enum HiddenText {
         let isPlace = member.name == "env" || member.name == "file"
         let isKey =
           isShared && Spelling.nearest(to: member.name.string, among: ["keys"]) != nil
+        let isSecretField = isFields && Self.isCredential(member.name)
         collect(
-          member.node, isSecret: isSecret && !isPlace || isKey || Self.isSecret(member.name),
-          isShared: isShared || member.name == "sharedCache", into: &ranges)
+          member.node,
+          isSecret: isSecret && !isPlace || isKey || isSecretField || Self.isSecret(member.name),
+          isShared: isShared || member.name == "sharedCache", isFields: member.name == "set",
+          into: &ranges)
       }
     }
   }
@@ -74,6 +80,12 @@ enum HiddenText {
     let parts = text.string.split(separator: "://", maxSplits: 1)
     guard parts.count == 2 else { return false }
     return parts[1].prefix { !"/?#".contains($0) }.contains("@")
+  }
+
+  /// Whether a header field's name says that it proves something.
+  private static func isCredential(_ name: UTF8Text) -> Bool {
+    let name = name.string.lowercased()
+    return ["token", "key", "auth", "signature", "session"].contains { name.contains($0) }
   }
 
   private static func isSecret(_ name: UTF8Text) -> Bool {

@@ -3,28 +3,30 @@ import Testing
 @testable import Gateway
 
 struct TurnShareTests {
-  @Test func `is so many requests that are cheap`() {
-    var share = TurnShare(turn: 1)
-    for _ in 0..<Limits.requestsPerTurn {
-      #expect(!share.isUsed(inTurn: 1))
-      share.take(authNs: 40_000)
+  /// How many requests a turn lets through whose tokens take so long.
+  private func requests(_ authNs: Int64, of share: inout TurnShare, turn: UInt64) -> Int {
+    var count = 0
+    while !share.isUsed(inTurn: turn) {
+      share.take(authNs: authNs)
+      count += 1
     }
-    #expect(share.isUsed(inTurn: 1))
+    return count
   }
 
-  @Test func `is few that are dear`() {
-    var share = TurnShare(turn: 1)
-    share.take(authNs: 700_000)
-    #expect(!share.isUsed(inTurn: 1))
-    share.take(authNs: 700_000)
-    #expect(share.isUsed(inTurn: 1))
+  @Test func `is so many requests that are cheap, and few that are dear`() {
+    let all = Limits.requestsPerTurn
+    let rows = [(0, all), (40_000, all), (100_000, all / 2), (700_000, 2), (1_000_000_000, 1)]
+    for (authNs, wanted) in rows {
+      var share = TurnShare(turn: 1)
+      let count = requests(Int64(authNs), of: &share, turn: 1)
+      #expect(count == wanted, "\(authNs) ns")
+    }
   }
 
   @Test func `is had anew each turn`() {
     var share = TurnShare(turn: 1)
-    share.take(authNs: 1_000_000_000)
-    #expect(share.isUsed(inTurn: 1))
-    #expect(!share.isUsed(inTurn: 2))
-    #expect(!share.isUsed(inTurn: 2))
+    let first = requests(1_000_000_000, of: &share, turn: 1)
+    let second = requests(0, of: &share, turn: 2)
+    #expect((first, second) == (1, Limits.requestsPerTurn))
   }
 }
