@@ -103,8 +103,8 @@ package final class ServerConnection {
     buffers.give(received)
   }
 
-  /// Goes on by other limits: heads that are not whole yet are judged by them. A wait that has begun
-  /// ends when it was to end.
+  /// Goes on by other limits: heads that are not whole yet are judged by them. A wait that has
+  /// begun ends when it was to end.
   package func take(_ limits: Limits) {
     self.limits = limits
     headBytesMax = Self.headBytesMax(limits)

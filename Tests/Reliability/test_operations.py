@@ -122,6 +122,16 @@ def test_upgrades_lose_nothing(world, program, with_log):
             line.gone(pid)
 
 
+steady = upgrading.steady
+
+
+@pytest.mark.parametrize(
+    "failure", [name for name in upgrading.FAILURES if name not in upgrading.STAGES]
+)
+def test_one_that_fails_costs_nothing(world, steady, failure):
+    upgrading.fail(world, steady, failure)
+
+
 def test_many_listeners_are_handed_over(world, program):
     """Forty and more, IPv6 among them."""
     listeners = [{"address": f"127.0.0.1:{free_port()}"} for _ in range(60)]

@@ -216,7 +216,8 @@ int clinux_signal_of_reading(int fd);
 // which is the one that there is where the folder is watched already.
 int clinux_inotify_add(int fd, const char *folder);
 int clinux_inotify_remove(int fd, int watch);
-// Events: something came into the folder or went out of it; it is not what it was, or some are lost.
+// Events: something came into the folder or went out of it; or it is not what it was, or some are
+// lost.
 int clinux_is_of_listing(uint32_t mask);
 int clinux_is_of_folder(uint32_t mask);
 
