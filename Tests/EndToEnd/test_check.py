@@ -258,7 +258,7 @@ class Page(Service):
         self.send(handler, status, body, headers=headers)
 
 
-def test_what_is_wrong_with_token_services_is_told(world, write, asked, tmp_path):
+def test_what_is_wrong_with_token_services_is_told(world, write, asked):
     exchange = world.routes()["exchanges"]["corp"]
     pages = {
         "page": (404, b"<html>"),
@@ -280,8 +280,7 @@ def test_what_is_wrong_with_token_services_is_told(world, write, asked, tmp_path
         urls["trusted"] = serve(*refusal, certificate=world.certificate_files)
         urls["closed"] = f"http://127.0.0.1:{free_port()}"
         exchanges = {name: exchange | {"tokenService": url + "/t"} for name, url in urls.items()}
-        authority = tmp_path / "ca.pem"
-        authority.write_bytes(world.authority.pem)
+        authority = world.authority_file
         exchanges["trusted"]["tls"] = {"ca": str(authority)}
         exchanges["discovered"] = exchange | {"tokenService": "corp"}
         exchanges["lost"] = exchange | {"tokenService": "lost"}
@@ -344,8 +343,7 @@ def s_server(files, *options):
 
 
 def test_what_is_wrong_with_servers_is_told(world, write, asked, tmp_path):
-    authority = tmp_path / "ca.pem"
-    authority.write_bytes(world.authority.pem)
+    authority = world.authority_file
     trust = {"ca": str(authority)}
     good = world.certificate_files
     ended = Certificate(["127.0.0.1"], issuer=world.authority, days=1, starts_days_ago=3)

@@ -135,7 +135,6 @@ def certain(world):
     """A token service that demands a certificate, and the gateway's."""
     mine = Certificate(["gateway"], issuer=world.authority)
     files = mine.write(world.folder, "gateway-client")
-    (world.folder / "ca.pem").write_bytes(world.authority.pem)
     service = TokenService(
         certificate=world.certificate_files, client_authority=world.authority)  # fmt: skip
     service.method = "tls_client_auth"
@@ -151,7 +150,7 @@ def certified(world, certain, client=None, **exchange):
     service, own = certain
     exchange = {"tokenService": service.endpoint} | exchange
     return with_client(
-        world, client or own, **exchange, tls={"ca": str(world.folder / "ca.pem")})  # fmt: skip
+        world, client or own, **exchange, tls={"ca": str(world.authority_file)})  # fmt: skip
 
 
 def test_a_certificate_says_who_the_gateway_is(world, certain, person):

@@ -478,8 +478,7 @@ def test_a_bound_token_ends_like_any_other(world, gateway, clients, person):
 @pytest.mark.parametrize("version", ["1.2", "1.3"])
 def test_curl_with_a_certificate(world, gateway, clients, person, version):
     token = bound(world, person, clients["ann"])
-    ca = world.folder / "authority.pem"
-    ca.write_bytes(world.authority.pem)
+    ca = world.authority_file
 
     def curl(name):
         files = clients[name].files
@@ -497,8 +496,7 @@ def test_curl_with_a_certificate(world, gateway, clients, person, version):
 
 
 def test_requests_with_a_certificate(world, gateway, clients, person):
-    ca = world.folder / "authority.pem"
-    ca.write_bytes(world.authority.pem)
+    ca = world.authority_file
     url = f"https://localhost:{gateway.ports['require']}/x"
     token = bound(world, person, clients["ann"])
     headers = {"X-Test-Person": person, "Authorization": f"Bearer {token}"}

@@ -24,8 +24,7 @@ class Curl:
     """`curl -N` whose output is read as it comes."""
 
     def __init__(self, world, gateway, listener, path, person):
-        ca = world.folder / "authority.pem"
-        ca.write_bytes(world.authority.pem)
+        ca = world.authority_file
         scheme = "https" if listener == "tls" else "http"
         self.process = subprocess.Popen(
             ["curl", "-sSN", "--max-time", str(60 * PATIENCE), "--cacert", str(ca),

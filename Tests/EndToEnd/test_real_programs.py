@@ -60,8 +60,7 @@ def gateway(world, nginx):
         world.route("/nginx/*", forward={"to": nginx.url}, limits={"body": "1GiB"}),
         listeners=[world.tls_listener, world.clear_listener],
     )
-    ca = world.folder / "authority.pem"
-    ca.write_bytes(world.authority.pem)
+    ca = world.authority_file
     with world.gateway(routes) as gateway:
         gateway.url = f"https://localhost:{gateway.port}"
         gateway.ca = str(ca)

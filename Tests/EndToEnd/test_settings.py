@@ -86,8 +86,7 @@ def test_the_audience_may_be_in_another_claim(world, person):
 
 
 def test_an_issuer_and_a_token_service_with_a_private_authority(world, person):
-    ca = world.folder / "ca.pem"
-    ca.write_bytes(world.authority.pem)
+    ca = world.authority_file
     tokens = TokenService(secret=SECRET, certificate=world.certificate_files)
     issuer = Issuer(token_endpoint=tokens.endpoint, certificate=world.certificate_files)
     promise = world.upstream.promise
@@ -115,8 +114,7 @@ def test_an_issuer_and_a_token_service_with_a_private_authority(world, person):
 @pytest.mark.parametrize("names", [["localhost", "127.0.0.1"], ["elsewhere.example"]], ids=str)
 def test_a_strangers_certificate_is_not_trusted(world, person, names):
     """Neither another signer's, nor the right signer's for another name."""
-    ca = world.folder / "ca.pem"
-    ca.write_bytes(world.authority.pem)
+    ca = world.authority_file
     signer = None if "localhost" in names else world.authority
     files = Certificate(names, issuer=signer).write(world.folder, "strange")
     tokens = TokenService(secret=SECRET, certificate=files)

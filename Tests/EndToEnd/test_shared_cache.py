@@ -592,8 +592,7 @@ def test_a_redis_that_refuses_us_is_told_of_and_done_without(world, tmp_path, pe
 
 def test_redis_over_tls(world, tmp_path, person):
     files = world.certificate.write(tmp_path, "redis")
-    authority = tmp_path / "authority.pem"
-    authority.write_bytes(world.authority.pem)
+    authority = world.authority_file
     redis = RedisServer(tmp_path / "redis", tls=files | {"ca": authority})
     try:
         token = world.issuer.token(person)

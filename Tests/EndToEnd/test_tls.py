@@ -383,8 +383,7 @@ def test_an_upstream_with_tls_is_verified(world, person):
     bad = Upstream(
         [world.tokens], [world.issuer], certificate=stranger.write(world.folder, "stranger")
     )
-    ca = world.folder / "authority.pem"
-    ca.write_bytes(world.authority.pem)
+    ca = world.authority_file
     upstreams = {
         name: {"servers": [server.url], "tls": {"ca": str(ca)}}
         for name, server in (("good", inner), ("bad", bad))

@@ -228,8 +228,7 @@ def test_an_answer_cut_by_an_upstream_is_never_a_whole_one(world, person):
     """RFC 9112 §9.8: an answer that the connection's end delimits is whole only with
     close_notify; without it, it may have been cut by anybody on the way."""
     inner = Upstream([world.tokens], [world.issuer], certificate=world.certificate_files)
-    ca = world.folder / "authority-cut.pem"
-    ca.write_bytes(world.authority.pem)
+    ca = world.authority_file
 
     @inner.on("/whole")
     def whole(exchange):
@@ -391,8 +390,7 @@ def test_an_upstream_certificate_with_a_nul_in_its_name_is_refused(world, person
     inner = Upstream(
         [world.tokens], [world.issuer], certificate=stranger.write(world.folder, "nul")
     )
-    ca = world.folder / "authority-nul.pem"
-    ca.write_bytes(world.authority.pem)
+    ca = world.authority_file
     url = f"https://localhost:{inner.url.rpartition(':')[2]}"
     upstreams = {"inner": {"servers": [url], "tls": {"ca": str(ca)}}}
     routes = world.routes(world.route("/*", forward={"to": "inner"}), upstreams=upstreams)
@@ -409,8 +407,7 @@ def test_an_upstream_that_asks_to_renegotiate_is_told_no(world, person):
     from harness.waiting import free_port
 
     port = free_port()
-    ca = world.folder / "authority-again.pem"
-    ca.write_bytes(world.authority.pem)
+    ca = world.authority_file
     files = world.certificate_files
     command = ["openssl", "s_server", "-accept", f"127.0.0.1:{port}", "-tls1_2",
                "-cert", files["chain"], "-key", files["key"]]  # fmt: skip

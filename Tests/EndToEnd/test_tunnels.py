@@ -63,8 +63,7 @@ def secure_echo(world):
 
 @pytest.fixture(scope="module")
 def gateway(world, echo, secure_echo):
-    ca = world.folder / "authority.pem"
-    ca.write_bytes(world.authority.pem)
+    ca = world.authority_file
     allowed = {"upgrade": ["websocket", "Echo/2"]}
     routes = world.routes(
         world.route("/ws/*", forward={"to": echo.url} | allowed),

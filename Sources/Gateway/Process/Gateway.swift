@@ -72,15 +72,23 @@ package final class Gateway: Sendable {
     for line in doors.oddities { process.report(.warning(line)) }
 
     var workers: [Worker] = []
-    var threads: [WorkerThread.Handle] = []
     for index in 0..<workerCount {
-      let loop = try EventLoop()
-      let worker = Worker(loop: loop, process: process, index: index)
-      let plan = WorkerPlan(
-        shared: shared, workers: workerCount, opened: doors.opened(at: index), closed: [])
-      loop.spawn { await worker.adopt(plan) }
-      workers.append(worker)
-      threads.append(try WorkerThread.start("tg-worker-\(index)") { loop.run() })
+      workers.append(Worker(loop: try EventLoop(), process: process, index: index))
+    }
+    var threads: [WorkerThread.Handle] = []
+    do throws(SystemError) {
+      for (index, worker) in workers.enumerated() {
+        let plan = WorkerPlan(
+          shared: shared, workers: workerCount, opened: doors.opened(at: index), closed: [])
+        let loop = worker.loop
+        loop.spawn { await worker.adopt(plan) }
+        threads.append(try WorkerThread.start("tg-worker-\(index)") { loop.run() })
+      }
+    } catch {
+      // The process's end takes away what OpenSSL has, and must find nobody who uses it.
+      for worker in workers { worker.loop.stop() }
+      for thread in threads { thread.join() }
+      throw error
     }
     self.workers = workers
     self.threads = threads

@@ -28,6 +28,8 @@ class World:
         self.tokens = TokenService(secret=SECRET)
         self.issuer = Issuer(token_endpoint=self.tokens.endpoint, algorithms=algorithms)
         self.authority = Certificate(["Test authority"], authority=True)
+        self.authority_file = self.folder / "authority.pem"
+        self.authority_file.write_bytes(self.authority.pem)
         self.certificate = Certificate(["localhost", "127.0.0.1"], issuer=self.authority)
         self.certificate_files = self.certificate.write(self.folder, "localhost")
         self.tls = trusting(self.authority)
