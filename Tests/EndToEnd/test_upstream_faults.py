@@ -345,7 +345,7 @@ def test_what_servers_die_of_is_repeated_once_beside_the_retries(world, person, 
             assert (answer.status, answer.problem) == (502, "upstream_failed")
             seen = sum(len(deaths) for _, deaths in made) - before
             assert seen == min(count, 1 + retries) + 1
-            assert gateway.logged(path="/deadly")["attempts"] == seen
+            assert gateway.logged(path="/deadly", method="GET")["attempts"] == seen
             # What may not be repeated is not, on a connection of either kind.
             assert connection.request("GET", "/warm", person, token).status == 200
             before = sum(len(deaths) for _, deaths in made)

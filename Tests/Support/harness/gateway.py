@@ -86,8 +86,9 @@ class Gateway(Program):
         return self.log_file.read_text(errors="replace") if self.log_file.exists() else ""
 
     def log(self):
-        """Every record written so far."""
-        return [json.loads(line) for line in self.log_text().splitlines() if line.strip()]
+        """Every record written so far; the last line may be on its way."""
+        whole = self.log_text().rpartition("\n")[0]
+        return [json.loads(line) for line in whole.splitlines() if line.strip()]
 
     def logged(self, seconds=10, **members):
         """Waits for the records whose members are these, and returns the last one."""
