@@ -26,17 +26,12 @@ struct AdminAddress {
 
 /// Asks a running gateway at its admin address.
 enum AdminClient {
-  /// Reads a command's one argument, or takes the usual address; nil after the operator was told
-  /// what is wrong.
-  static func address(_ arguments: [String], command: String) -> AdminAddress? {
+  /// Reads a command's one argument, or takes the usual address.
+  static func address(_ arguments: [String]) throws(Wrong) -> AdminAddress {
     let text = arguments.first ?? AdminAddress.usual
     guard arguments.count <= 1, let address = AdminAddress(text) else {
-      Output.error(
-        """
-        tollgate \(command): "\(arguments.last ?? "")" is no admin address
-        Usage: tollgate \(command) [ADMIN], as in 127.0.0.1:9901
-        """)
-      return nil
+      throw Wrong(
+        text: "\"\(arguments.last ?? "")\" is no admin address, as 127.0.0.1:9901 is one")
     }
     return address
   }
@@ -99,8 +94,9 @@ enum AdminClient {
 
 /// `tollgate reload`: has a running gateway read its routes file again and waits for the outcome.
 enum ReloadCommand {
-  static func run(_ arguments: [String]) -> CommandLineTool.ExitStatus {
-    guard let address = AdminClient.address(arguments, command: "reload") else { return .usage }
+  static func run(_ arguments: [String]) throws(Wrong) -> CommandLineTool.ExitStatus {
+    let address = try AdminClient.address(
+      try Options.arguments(arguments, of: .reload, max: 1))
     guard let answer = AdminClient.ask(.post, "/reload", at: address, withinMs: 70_000)
     else { return .couldNotRun }
     let text = String(decoding: answer.content, as: UTF8.self)
@@ -120,8 +116,9 @@ enum ReloadCommand {
 
 /// `tollgate health`: whether a running gateway can serve; for images without a shell.
 enum HealthCommand {
-  static func run(_ arguments: [String]) -> CommandLineTool.ExitStatus {
-    guard let address = AdminClient.address(arguments, command: "health") else { return .usage }
+  static func run(_ arguments: [String]) throws(Wrong) -> CommandLineTool.ExitStatus {
+    let address = try AdminClient.address(
+      try Options.arguments(arguments, of: .health, max: 1))
     guard let answer = AdminClient.ask(.get, "/readyz", at: address, withinMs: 5_000)
     else { return .couldNotRun }
     let text = String(decoding: answer.content, as: UTF8.self)
