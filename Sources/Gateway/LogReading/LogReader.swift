@@ -43,7 +43,9 @@ package struct LogReader {
     self.line = line
     droppedNumber = LogLine.number(ofMore: more.count)
     unseen = filter.conditions.indices.filter { index in
-      numbers[index] >= AccessLogField.allCases.count && !filter.conditions[index].asksForNothing
+      let condition = filter.conditions[index]
+      return numbers[index] >= AccessLogField.allCases.count && !condition.asksForNothing
+        && !Self.standardClaims.contains(condition.name)
     }
   }
 
