@@ -177,7 +177,7 @@ final class AccessLog {
       string(agent.value.prefix(Limits.loggedAgentBytesMax))
     }
     if let route = request.record.route, key(.route) { lines += route.nameJSON }
-    if key(.status) { JSONWriter.appendInteger(request.record.status, to: &lines) }
+    if key(.status) { appendNumber(request.record.status) }
     if let reason = request.record.reason, key(.reason) {
       JSONWriter.appendString(reason.word, to: &lines)
     }
@@ -212,25 +212,21 @@ final class AccessLog {
     if !request.record.audienceJSON.isEmpty, key(.audience) { lines += request.record.audienceJSON }
     if !request.record.upstreamJSON.isEmpty, key(.upstream) { lines += request.record.upstreamJSON }
     if request.record.upstreamStatus > 0, key(.upstreamStatus) {
-      JSONWriter.appendInteger(request.record.upstreamStatus, to: &lines)
+      appendNumber(request.record.upstreamStatus)
     }
-    if request.record.attempts > 0, key(.attempts) {
-      JSONWriter.appendInteger(request.record.attempts, to: &lines)
-    }
+    if request.record.attempts > 0, key(.attempts) { appendNumber(request.record.attempts) }
     if key(.bytesIn) {
-      JSONWriter.appendInteger(
-        request.connection.content.byteCount + request.record.tunnelBytesIn, to: &lines)
+      appendNumber(request.connection.content.byteCount + request.record.tunnelBytesIn)
     }
     if key(.bytesOut) {
-      JSONWriter.appendInteger(
-        request.connection.bytesWritten - request.record.bytesWrittenBefore, to: &lines)
+      appendNumber(request.connection.bytesWritten - request.record.bytesWrittenBefore)
     }
     if key(.durationMs) {
       let ns = endedNs - request.record.startedNs
       switch dialect {
       case .own: appendThousandths(ns / 1_000)
       case .otel: appendSeconds(ns)
-      case .ecs: JSONWriter.appendInteger(ns, to: &lines)
+      case .ecs: appendNumber(Int(ns))
       }
     }
     part(.authMs, request.record.authNs)
@@ -313,20 +309,23 @@ final class AccessLog {
     JSONWriter.appendString(String(version.drop { !$0.isNumber }), to: &lines)
   }
 
+  private func appendNumber(_ number: UInt64) { Decimal.append(number, to: &lines) }
+
+  /// None that is told is below 0.
+  private func appendNumber(_ number: Int) { appendNumber(UInt64(clamping: number)) }
+
   /// A number with three decimals.
   private func appendThousandths(_ thousandths: Int64) {
-    JSONWriter.appendInteger(thousandths / 1_000, to: &lines)
-    let rest = thousandths % 1_000
+    let thousandths = UInt64(clamping: thousandths)
+    appendNumber(thousandths / 1_000)
     lines.append(UInt8(ascii: "."))
-    lines.append(UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest / 100))
-    lines.append(UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest / 10 % 10))
-    lines.append(UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest % 10))
+    Decimal.append(thousandths % 1_000, digits: 3, to: &lines)
   }
 
   /// Seconds with six decimals.
   private func appendSeconds(_ ns: Int64) {
     let micros = max(0, ns / 1_000)
-    JSONWriter.appendInteger(micros / 1_000_000, to: &lines)
+    appendNumber(Int(micros / 1_000_000))
     lines.append(UInt8(ascii: "."))
     Decimal.append(UInt64(micros % 1_000_000), digits: 6, to: &lines)
   }

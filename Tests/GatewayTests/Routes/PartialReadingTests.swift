@@ -44,9 +44,9 @@ struct PartialReadingTests {
     let found = load(text, looksAtFiles: true).problems
     #expect(
       found.map(\.message) == [
+        "the environment variable \"SECRET\" is not set",
         "can't read no.pem: no such file or directory (ENOENT)",
         "can't read no.key: no such file or directory (ENOENT)",
-        "the environment variable \"SECRET\" is not set",
       ])
     // Where nothing else is wrong, whoever loads them says more than that.
     #expect(load(text, looksAtFiles: true, environment: ["SECRET": "x"]).problems == [])

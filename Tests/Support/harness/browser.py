@@ -1,6 +1,7 @@
 """Chromium without a screen, driven by its DevTools protocol as a person drives it."""
 
 import base64
+import contextlib
 import itertools
 import json
 import pathlib
@@ -33,7 +34,8 @@ class Browser(Program):
                 return [page for page in json.load(answer) if page["type"] == "page"]
 
         url = until(pages, "a page", 60)[0]["webSocketDebuggerUrl"]
-        self.socket = connect(url, max_size=None, proxy=None)
+        self.closing = contextlib.ExitStack()
+        self.socket = self.closing.enter_context(connect(url, max_size=None, proxy=None))
         self.numbers = itertools.count(1)
         self.trouble = []
         self("Runtime.enable")
@@ -81,5 +83,5 @@ class Browser(Program):
         pathlib.Path(file).write_bytes(base64.b64decode(shot["data"]))
 
     def end(self, *arguments):
-        self.socket.close()
+        self.closing.close()
         super().end(*arguments)
