@@ -117,17 +117,17 @@ extension Command {
     name: "logs", forms: ["[FILE…] [OPTION…]"],
     summary: "show an access log: aligned, filtered, followed or summed up",
     about: """
-      Shows an access log (formats json, otel and ecs; files that end in .gz too). Without FILE it is
-      standard input, or, at a terminal, the log that the routes file here names. "-" is standard
-      input as well.
+      Shows an access log (formats json, otel and ecs; files that end in .gz too). Without FILE it
+      is standard input, or, at a terminal, the log that the routes file here names. "-" is
+      standard input as well.
       """,
     arguments: .files,
     options: [
       Option(
         "--where", value: .text("FIELD=VALUE"),
         help: "only lines whose field has that value; also FIELD!=VALUE, and FIELD>NUMBER, >=, "
-          + "<, <=. VALUE may end in *, a status may be 4xx, and an empty VALUE means that the field is "
-          + "absent. Several must all hold"),
+          + "<, <=. VALUE may end in *, a status may be 4xx, and an empty VALUE means that the "
+          + "field is absent. Several must all hold"),
       Option("--route", value: .text("NAME"), help: "the same as --where route=NAME"),
       Option("--refused", help: "only requests that were turned away"),
       Option(

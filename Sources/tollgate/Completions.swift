@@ -1,5 +1,5 @@
-/// What has shells complete this program's commands, options and files; made of the commands as they
-/// are declared.
+/// What has shells complete this program's commands, options and files; made of the commands as
+/// they are declared.
 enum Completions {
   enum Shell: String, CaseIterable {
     case bash, zsh, fish
