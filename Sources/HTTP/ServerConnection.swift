@@ -131,7 +131,7 @@ package final class ServerConnection {
             return .request
           }
         } catch {
-          return .faulty(error)
+          return .faulty(beginsAsTLS ? .malformed(.handshake) : error)
         }
       }
       switch readMore(upTo: headBytesMax) {
@@ -141,6 +141,9 @@ package final class ServerConnection {
         if received.isEmpty {
           if isDraining, waiter.loop.nowMs >= firstUntilMs { return .finished }
           releaseReceived()
+        } else if beginsAsTLS {
+          // It waits for an answer that HTTP has none of.
+          return .faulty(.malformed(.handshake))
         } else if headUntilMs == nil {
           headUntilMs = waiter.loop.nowMs + limits.headerTimeoutMs
         }
@@ -154,6 +157,13 @@ package final class ServerConnection {
         return .finished
       }
     }
+  }
+
+  /// Whether the bytes that no head was made of begin a TLS handshake (RFC 8446 §5.1).
+  private var beginsAsTLS: Bool {
+    let received = received
+    let bytes = received.readable
+    return bytes.count > 1 && bytes[0] == 0x16 && bytes[1] == 0x03
   }
 
   /// Waits without a task after `nextRequest` returned `.parked`; `wake` is called once, when

@@ -65,6 +65,12 @@ package enum Files {
     return unsafe stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFREG
   }
 
+  /// Whether there is a folder, or a link to one.
+  package static func isFolder(_ path: String) -> Bool {
+    var status = stat()
+    return unsafe stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
+  }
+
   /// Opens a file to append to, making it where there is none (mode 0640).
   package static func openAppending(_ path: String) throws(SystemError) -> FileDescriptor {
     FileDescriptor(

@@ -211,6 +211,9 @@ import Glibc
   /// The version for the log: "TLSv1.3".
   package var version: String { unsafe String(cString: SSL_get_version(session)) }
 
+  /// Whether the handshake went on from an earlier session, with no new signature.
+  package var isResumed: Bool { unsafe SSL_session_reused(session) == 1 }
+
   private func verdict(on result: CInt, ofRead isRead: Bool) -> Transfer {
     let code = unsafe SSL_get_error(session, result)
     let systemCode = errno

@@ -39,10 +39,7 @@ enum AdminClient {
     if let text = arguments.first {
       if arguments.count == 1, let address = AdminAddress(text) { return address }
       throw Wrong(
-        text: """
-          tollgate \(command): "\(arguments.last ?? "")" is no admin address
-          Usage: tollgate \(command) [ADMIN], as in 127.0.0.1:9901
-          """)
+        text: "\"\(arguments.last ?? "")\" is no admin address, as 127.0.0.1:9901 is one")
     }
     var found = AdminAddress(AdminAddress.usual)
     if let file = RoutesArgument.path([]) {
@@ -52,12 +49,12 @@ enum AdminClient {
       case .at(let text): found = AdminAddress(text, of: file)
       case .off:
         throw Wrong(
-          text: "tollgate \(command): \(file) says \"admin\": \"off\": nobody can be asked",
+          text: "\(file) says \"admin\": \"off\": nobody can be asked",
           status: .couldNotRun)
       case .anyPort:
         throw Wrong(
           text: """
-            tollgate \(command): \(file) leaves the port of admin.address to the system
+            \(file) leaves the port of admin.address to the system
             Name the address: tollgate \(command) 127.0.0.1:PORT
             """, status: .couldNotRun)
       case .unreadable(let problems):
@@ -67,7 +64,7 @@ enum AdminClient {
       }
     }
     guard let found else {
-      throw Wrong(text: "tollgate \(command): name the admin address", status: .couldNotRun)
+      throw Wrong(text: "name the admin address", status: .couldNotRun)
     }
     return found
   }
@@ -130,14 +127,9 @@ enum AdminClient {
 
 /// `tollgate reload`: has a running gateway read its routes file again and waits for the outcome.
 enum ReloadCommand {
-  static func run(_ arguments: [String]) -> CommandLineTool.ExitStatus {
-    let address: AdminAddress
-    do throws(Wrong) {
-      address = try AdminClient.address(arguments, command: "reload")
-    } catch {
-      Output.error(error.text)
-      return error.status
-    }
+  static func run(_ arguments: [String]) throws(Wrong) -> CommandLineTool.ExitStatus {
+    let address = try AdminClient.address(
+      try Options.arguments(arguments, of: .reload, max: 1), command: "reload")
     guard let answer = AdminClient.ask(.post, "/reload", at: address, withinMs: 70_000)
     else { return .couldNotRun }
     let text = String(decoding: answer.content, as: UTF8.self)
@@ -157,14 +149,9 @@ enum ReloadCommand {
 
 /// `tollgate health`: whether a running gateway can serve; for images without a shell.
 enum HealthCommand {
-  static func run(_ arguments: [String]) -> CommandLineTool.ExitStatus {
-    let address: AdminAddress
-    do throws(Wrong) {
-      address = try AdminClient.address(arguments, command: "health")
-    } catch {
-      Output.error(error.text)
-      return error.status
-    }
+  static func run(_ arguments: [String]) throws(Wrong) -> CommandLineTool.ExitStatus {
+    let address = try AdminClient.address(
+      try Options.arguments(arguments, of: .health, max: 1), command: "health")
     guard let answer = AdminClient.ask(.get, "/readyz", at: address, withinMs: 5_000)
     else { return .couldNotRun }
     let text = String(decoding: answer.content, as: UTF8.self)

@@ -16,72 +16,66 @@ enum CommandLineTool {
     case refused = 4
   }
 
-  static let usage = """
-    Usage: tollgate COMMAND
+  /// What `tollgate help` prints.
+  static var usage: String {
+    let commands = Command.all.flatMap { command in
+      let forms = command.options.isEmpty ? command.forms[0] : ""
+      return Command.entry(
+        forms.isEmpty ? command.name : "\(command.name) \(forms)", command.summary, column: 29)
+    }
+    return """
+      Usage: tollgate COMMAND
 
-      run [ROUTES]     serve what the routes file says; --watch: and reload it when it changes
-                       --log-format json: what it says itself as JSON, a line each
-      check [ROUTES]   say what is wrong with a routes file, and start nothing; --live asks
-                       everybody whom it names
-      explain [ROUTES] METHOD URL
-                       say what would happen to a request and why, step by step
-      reload [ADMIN]   have a running gateway read its routes file again, and say what changed
-      health [ADMIN]   say whether a running gateway can serve, and what is missing
-      logs [FILE…]     show an access log: aligned, filtered, followed or summed up
-      top [ADMIN]      show a running gateway live: rates, latencies, refusals, servers
-      demo [--once]    a whole system on this machine to try it out; --once checks it and ends
-      schema           print the JSON Schema of the routes file, for editors
-      version          print the version
-      help             print this
+      \(commands.joined(separator: "\n"))
 
-    ROUTES is routes.json here, else /etc/tollgate/routes.json. ADMIN is the gateway's admin
-    address; where none is given, the one that ROUTES names.
-    explain, logs and top have options: tollgate logs --help.
-    Exit status: 0 well, 1 the input is wrong (or it can't serve), 2 usage, 3 it could not run,
-    4 (of explain) the request would be refused.
+      tollgate help COMMAND says which options there are. ROUTES is routes.json here, else
+      /etc/tollgate/routes.json. ADMIN is the gateway's admin address; where none is given, the one
+      that ROUTES names.
+      Exit status: 0 well, 1 the input is wrong (or it can't serve), 2 usage, 3 it could not run,
+      4 (of explain) the request would be refused.
 
-    """
+      """
+  }
 
   static func run(_ arguments: [String]) -> Int32 {
+    guard let first = arguments.first else {
+      Output.error(usage, terminator: "")
+      return ExitStatus.usage.rawValue
+    }
     let rest = Array(arguments.dropFirst())
-    let status: ExitStatus
-    if rest.contains("--help") || rest.contains("-h") {
-      let ofCommand = [
-        "explain": ExplainCommand.usage, "logs": LogsCommand.usage, "top": TopCommand.usage,
-      ]
-      Output.line(arguments.first.flatMap { ofCommand[$0] } ?? usage, terminator: "")
+    let other = ["--help": "help", "-h": "help", "--version": "version"]
+    guard let command = Command.named(other[first] ?? first) else {
+      let nearest = Spelling.nearest(to: first, among: Command.all.map(\.name))
+      let hint = nearest.map { "; did you mean \"\($0)\"?" } ?? ""
+      Output.error("tollgate: unknown command \"\(first)\"\(hint)\n\n\(usage)", terminator: "")
+      return ExitStatus.usage.rawValue
+    }
+    if rest.contains(where: Command.help.names.contains) {
+      Output.line(command.name == "help" ? usage : command.usage, terminator: "")
       return ExitStatus.well.rawValue
     }
-    switch arguments.first {
-    case "run": status = RunCommand.run(rest)
-    case "check": status = CheckCommand.run(rest)
-    case "explain": status = ExplainCommand.run(rest)
-    case "reload": status = ReloadCommand.run(rest)
-    case "health": status = HealthCommand.run(rest)
-    case "logs": status = LogsCommand.run(rest)
-    case "top": status = TopCommand.run(rest)
-    case "demo": status = DemoCommand.run(rest)
-    case "schema":
-      do throws(SystemError) {
-        try Files.write(RoutesFile.schema, to: 1)
-        status = .well
-      } catch {
-        status = .couldNotRun
-      }
-    case "version", "--version":
-      Output.line("tollgate \(Version.text)")
-      status = .well
-    case "help", "--help", "-h":
-      Output.line(usage, terminator: "")
-      status = .well
-    case nil:
-      Output.error(usage, terminator: "")
-      status = .usage
-    case .some(let other):
-      Output.error("tollgate: unknown command \"\(other)\"\n\n\(usage)", terminator: "")
-      status = .usage
+    do throws(Wrong) {
+      return try command.action(rest).rawValue
+    } catch {
+      let hint = error.status == .usage ? "\nSee tollgate \(command.name) --help." : ""
+      Output.error("tollgate \(command.name): \(error.text)\(hint)")
+      return error.status.rawValue
     }
-    return status.rawValue
+  }
+
+  /// `tollgate help [COMMAND]`.
+  static func help(_ arguments: [String]) throws(Wrong) -> ExitStatus {
+    guard let name = try Options.arguments(arguments, of: .helping, max: 1).first else {
+      Output.line(usage, terminator: "")
+      return .well
+    }
+    guard let command = Command.named(name) else {
+      let nearest = Spelling.nearest(to: name, among: Command.all.map(\.name))
+      let hint = nearest.map { "; did you mean \"\($0)\"?" } ?? ""
+      throw Wrong(text: "there is no command \"\(name)\"\(hint)")
+    }
+    Output.line(command.name == "help" ? usage : command.usage, terminator: "")
+    return .well
   }
 }
 
@@ -94,6 +88,16 @@ enum Output {
 
   static func error(_ text: String, terminator: String = "\n") {
     write(text + terminator, to: 2)
+  }
+
+  /// What was asked for, as it is.
+  static func bytes(_ bytes: [UInt8]) -> CommandLineTool.ExitStatus {
+    do throws(SystemError) {
+      try Files.write(bytes, to: 1)
+      return .well
+    } catch {
+      return .couldNotRun
+    }
   }
 
   private static func write(_ text: String, to raw: CInt) {

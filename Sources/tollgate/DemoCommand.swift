@@ -6,20 +6,16 @@ import Synchronization
 
 /// `tollgate demo`: a whole system on this machine; with `--once` it checks itself and ends.
 enum DemoCommand {
-  static func run(_ arguments: [String]) -> CommandLineTool.ExitStatus {
-    switch arguments {
-    case []: return serve()
-    case ["--once"]: return walk()
-    default:
-      let other = arguments.first { $0 != "--once" } ?? arguments[0]
-      Output.error(
-        """
-        tollgate demo: unknown argument "\(other)"
-        Usage: tollgate demo [--once]. It listens on 127.0.0.1 and nowhere else: its identity
-        provider gives tokens without a password.
-        """)
-      return .usage
+  static func run(_ arguments: [String]) throws(Wrong) -> CommandLineTool.ExitStatus {
+    var options = Options(arguments, of: .demo)
+    var isOnce = false
+    while let item = try options.next() {
+      switch item {
+      case .option: isOnce = true
+      case .argument(let text): throw Wrong(text: "unknown argument \"\(text)\"")
+      }
     }
+    return isOnce ? walk() : serve()
   }
 
   /// Serves until a signal ends it.

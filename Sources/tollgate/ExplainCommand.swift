@@ -5,34 +5,6 @@ import Wire
 
 /// `tollgate explain`: what would happen to a request and why, step by step.
 struct ExplainCommand {
-  static let usage = """
-    Usage: tollgate explain [ROUTES] METHOD URL [OPTION…]
-           tollgate explain [ROUTES] --id REQUEST [--log FILE]
-
-    Says what the gateway would do with a request and why: the route and the ones that nearly
-    match, the token's claims and checks, who its caller is, the exchange, the request that the
-    service would get. Nothing is sent to anybody. URL may be a path alone. ROUTES is routes.json
-    here, else /etc/tollgate/routes.json.
-
-      --token FILE|-        the caller's token, in a file or on standard input; never an argument,
-                            which other users of the machine could read
-      --header 'Name: value'  a field of the request; may be given several times
-      --listener NAME       the listener that it comes in by, in place of the one that fits best
-      --live                ask the token's issuer for its keys and metadata, and check the
-                            signature (keys in a file are read without it)
-      --id REQUEST          a request of the access log, by its id: what its line means, and the
-                            route that it finds now
-      --log FILE            the access log, in place of the one that the routes file names; "-" is
-                            standard input, and files that end in .gz are unpacked
-      --json                one JSON object
-      --color WHEN          auto (default), always or never
-
-    Exit status: 0 it would be forwarded or answered, 1 the routes file, the token's file or the
-    log is wrong or can't be read, 2 usage, 3 the system refuses what is needed, 4 it would be
-    refused (or was).
-
-    """
-
   private var positional: [String] = []
   private var tokenPath: String?
   private var fields: [String] = []
@@ -43,20 +15,10 @@ struct ExplainCommand {
   private var isJSON = false
   private var colouring = Colouring.auto
 
-  static func run(_ arguments: [String]) -> CommandLineTool.ExitStatus {
+  static func run(_ arguments: [String]) throws(Wrong) -> CommandLineTool.ExitStatus {
     Signals.unblock()
-    do throws(Wrong) {
-      return try ExplainCommand(arguments).run()
-    } catch {
-      let hint = error.status == .usage ? "\nSee tollgate explain --help." : ""
-      Output.error("tollgate explain: \(error.text)\(hint)")
-      return error.status
-    }
+    return try ExplainCommand(arguments).run()
   }
-
-  private static let valued = [
-    "--token", "--header", "--listener", "--id", "--log", "--color",
-  ]
 
   private init(_ arguments: [String]) throws(Wrong) {
     // Before anything of them could be repeated in a message.
@@ -67,21 +29,19 @@ struct ExplainCommand {
           keeps them. Put it into a file, or pipe it in: --token FILE, --token -
           """)
     }
-    var options = Options(arguments, valued: Self.valued)
-    while let argument = options.next() {
-      switch argument {
-      case "--token": tokenPath = try options.value(of: argument)
-      case "--header", "-H": fields.append(try options.value(of: argument))
-      case "--listener": listener = try options.value(of: argument)
-      case "--live": isLive = true
-      case "--id": id = try options.value(of: argument)
-      case "--log": logPath = try options.value(of: argument)
-      case "--json": isJSON = true
-      case "--no-color": colouring = .never
-      case "--color": colouring = try Colouring(option: try options.value(of: argument))
-      default:
-        if argument.hasPrefix("-") { throw Wrong(text: "unknown option \"\(argument)\"") }
-        positional.append(argument)
+    var options = Options(arguments, of: .explain)
+    while let item = try options.next() {
+      switch item {
+      case .option("--token"): tokenPath = try options.value()
+      case .option("--header"): fields.append(try options.value())
+      case .option("--listener"): listener = try options.value()
+      case .option("--live"): isLive = true
+      case .option("--id"): id = try options.value()
+      case .option("--log"): logPath = try options.value()
+      case .option("--json"): isJSON = true
+      case .option("--no-color"): colouring = .never
+      case .option: colouring = Colouring(rawValue: try options.value()) ?? .auto
+      case .argument(let text): positional.append(text)
       }
     }
     try checkUse()
@@ -105,8 +65,8 @@ struct ExplainCommand {
     let named = positional.count == (id == nil ? 3 : 1) ? [positional[0]] : []
     // What is wrong with the arguments is told before files are looked for.
     let call = id == nil ? try call(token: nil) : nil
-    guard let path = RoutesArgument.parse(named, command: "explain") else { return .usage }
-    let loaded = RoutesArgument.load(path)
+    let path = try RoutesArgument.parse(named, command: "explain")
+    let loaded = RoutesArgument.load(path, takesSecrets: false)
     guard let configuration = loaded.configuration else {
       for finding in loaded.warnings + loaded.problems { Output.error("\(finding)") }
       return .badInput

@@ -5,29 +5,6 @@ import Wire
 
 /// `tollgate logs`: the access log for people: aligned, filtered, followed, summed up.
 struct LogsCommand {
-  static let usage = """
-    Usage: tollgate logs [FILE…] [OPTION…]
-
-    Shows an access log (formats json, otel and ecs; files that end in .gz too). Without FILE it is
-    standard input, or, at a terminal, the log that the routes file here names. "-" is standard
-    input as well.
-
-      --where FIELD=VALUE   only lines whose field has that value; also FIELD!=VALUE, and
-                            FIELD>NUMBER, >=, <, <=. VALUE may end in *, a status may be 4xx, and
-                            an empty VALUE means that the field is absent. Several must all hold
-      --route NAME          the same as --where route=NAME
-      --refused             only requests that were turned away
-      --since TIME          not older than: 10m, 2h, 3d ago, or 2026-11-25T09:00:00Z
-      --until TIME          older than
-      --follow, -f          go on with what is written from now on, also after a rotation
-      --summary             counts, percentiles, refusals, slowest, callers
-      --json                the lines as they are in the file
-      --color WHEN          auto (default), always or never
-
-    Exit status: 0 well, 1 a file could not be read, 2 usage.
-
-    """
-
   private var paths: [String] = []
   private var filter = LogReader.Filter()
   private var follows = false
@@ -35,43 +12,33 @@ struct LogsCommand {
   private var isRaw = false
   private var colouring = Colouring.auto
 
-  static func run(_ arguments: [String]) -> CommandLineTool.ExitStatus {
+  static func run(_ arguments: [String]) throws(Wrong) -> CommandLineTool.ExitStatus {
     Signals.unblock()
-    do throws(Wrong) {
-      var command = try LogsCommand(arguments)
-      return command.run()
-    } catch {
-      Output.error("tollgate logs: \(error.text)\nSee tollgate logs --help.")
-      return .usage
-    }
+    var command = try LogsCommand(arguments)
+    return try command.run()
   }
 
   private init(_ arguments: [String]) throws(Wrong) {
-    var options = Options(arguments, valued: Self.valued)
-    while let argument = options.next() {
-      switch argument {
-      case "--where": filter.conditions.append(try Self.condition(try options.value(of: argument)))
-      case "--route":
-        filter.conditions.append(try Self.condition("route=\(try options.value(of: argument))"))
-      case "--since": filter.sinceMs = try Self.moment(try options.value(of: argument), argument)
-      case "--until": filter.untilMs = try Self.moment(try options.value(of: argument), argument)
-      case "--refused": filter.isRefusedOnly = true
-      case "--follow", "-f": follows = true
-      case "--summary": sums = true
-      case "--json": isRaw = true
-      case "--no-color": colouring = .never
-      case "--color": colouring = try Colouring(option: try options.value(of: argument))
-      case "-": paths.append(argument)
-      default:
-        if argument.hasPrefix("-") { throw Wrong(text: "unknown option \"\(argument)\"") }
-        paths.append(argument)
+    var options = Options(arguments, of: .logs)
+    while let item = try options.next() {
+      switch item {
+      case .option("--where"): filter.conditions.append(try Self.condition(try options.value()))
+      case .option("--route"):
+        filter.conditions.append(try Self.condition("route=\(try options.value())"))
+      case .option("--since"): filter.sinceMs = try Self.moment(try options.value(), "--since")
+      case .option("--until"): filter.untilMs = try Self.moment(try options.value(), "--until")
+      case .option("--refused"): filter.isRefusedOnly = true
+      case .option("--follow"): follows = true
+      case .option("--summary"): sums = true
+      case .option("--json"): isRaw = true
+      case .option("--no-color"): colouring = .never
+      case .option: colouring = Colouring(rawValue: try options.value()) ?? .auto
+      case .argument(let text): paths.append(text)
       }
     }
     if follows, sums { throw Wrong(text: "--follow has no end that --summary could wait for") }
     if follows, paths.count > 1 { throw Wrong(text: "--follow takes one file") }
   }
-
-  private static let valued = ["--where", "--route", "--since", "--until", "--color"]
 
   private static func condition(_ text: String) throws(Wrong) -> LogCondition {
     do throws(LogCondition.Fault) {
@@ -94,24 +61,23 @@ struct LogsCommand {
       text: "\(option) \"\(text)\": expected 10m, 2h or 3d, or a time like 2026-11-25T09:00:00Z")
   }
 
-  private mutating func run() -> CommandLineTool.ExitStatus {
+  private mutating func run() throws(Wrong) -> CommandLineTool.ExitStatus {
     if paths.isEmpty {
       guard let path = usualPath() else {
-        Output.error(
-          """
-          tollgate logs: which log? Name a file, or pipe one in. There is no routes file here, it
-          names no log, or it can't be loaded: tollgate check says why.
-          See tollgate logs --help.
-          """)
-        return .usage
+        throw Wrong(
+          text: """
+            which log? Name a file, or pipe one in. There is no routes file here, it names no file
+            for its log, or it can't be read: tollgate check says why.
+            """)
       }
       paths = [path]
     }
     var printer = LogPrinter(isRaw: isRaw, sums: sums, paint: colouring.paint)
+    var reader = LogReader(filter)
     var status = CommandLineTool.ExitStatus.well
     for path in paths {
       do throws(SystemError) {
-        try read(path, &printer)
+        try read(path, &reader, &printer)
       } catch {
         if error.code == EPIPE { return .well }
         Output.error("tollgate logs: \(path): \(error)")
@@ -119,20 +85,40 @@ struct LogsCommand {
       }
       if printer.isOver { return status }
     }
+    if let unknown = Self.unknownField(reader) { throw Wrong(text: unknown, status: .badInput) }
     printer.finish()
-    return status
+    guard reader.notUnderstoodCount > 0 else { return status }
+    let lines = reader.notUnderstoodCount == 1 ? "line was" : "lines were"
+    let count = Numbers.grouped(reader.notUnderstoodCount)
+    guard reader.requestCount == 0 else {
+      Output.error("tollgate logs: \(count) \(lines) not understood")
+      return status
+    }
+    throw Wrong(
+      text: "\(count) \(lines) not understood, and none was: this reads logs whose "
+        + "accessLog.format is json, otel or ecs", status: .badInput)
+  }
+
+  /// What to say of a field that no line had.
+  private static func unknownField(_ reader: LogReader) -> String? {
+    reader.unknownField.map { name, nearest in
+      let hint = nearest.map { "did you mean \"\($0)\"?" }
+      let fields = AccessLogField.allCases.filter { $0 != .claims }.map(\.name)
+      return "no line has a field \"\(name)\"; "
+        + (hint ?? "there are \(fields.joined(separator: ", ")), and the claims configured")
+    }
   }
 
   /// Where there is no terminal there is a pipe; else the routes file says where its log is.
   private func usualPath() -> String? {
     if isatty(0) == 0 { return "-" }
-    return RoutesArgument.path([]).flatMap { path in
-      RoutesArgument.load(path).configuration?.accessLog?.output.path
-    }
+    return RoutesArgument.path([]).flatMap(RoutesArgument.accessLog)
   }
 
-  private func read(_ path: String, _ printer: inout LogPrinter) throws(SystemError) {
-    var reader = LogReader(filter)
+  private func read(
+    _ path: String, _ reader: inout LogReader, _ printer: inout LogPrinter
+  ) throws(SystemError) {
+    var hasLooked = false
     var buffer = [UInt8](repeating: 0, count: 256 << 10)
     var input = path == "-" ? InputFile.standardInput() : try InputFile.open(path)
     var opened = Files.fingerprint(path)?.identity
@@ -144,6 +130,10 @@ struct LogsCommand {
       }
       guard follows, path != "-" else { break }
       printer.flush()
+      if !hasLooked, let unknown = Self.unknownField(reader) {
+        Output.error("tollgate logs: \(unknown)")
+      }
+      hasLooked = true
       // A log that was moved away is read to its end before the new one is begun.
       if let now = Files.fingerprint(path)?.identity, now != opened {
         opened = now
@@ -167,7 +157,6 @@ private struct LogPrinter {
   private var summary: LogSummary?
   private var output: [UInt8] = []
   private var day = ""
-  private var notUnderstood: UInt64 = 0
   /// Nobody reads what is written any more.
   private(set) var isOver = false
 
@@ -203,7 +192,7 @@ private struct LogPrinter {
         showDay(line, text)
         output += "\(LogText.line(line, text, paint: paint))\n".utf8
       }
-    case .notUnderstood: notUnderstood += 1
+    case .notUnderstood: break
     case .dropped(let count):
       if !isRaw { output += "\(paint.yellow("… \(count) lines were dropped here"))\n".utf8 }
     }
@@ -234,8 +223,5 @@ private struct LogPrinter {
   mutating func finish() {
     if let summary { output += summary.text(paint).utf8 }
     flush()
-    guard notUnderstood > 0 else { return }
-    let lines = notUnderstood == 1 ? "line was" : "lines were"
-    Output.error("tollgate logs: \(Numbers.grouped(notUnderstood)) \(lines) not understood")
   }
 }

@@ -8,44 +8,86 @@ struct Wrong: Error {
   var status = CommandLineTool.ExitStatus.usage
 }
 
-/// A command's arguments, one after the other.
+/// A command's arguments, one after the other, read by what the command declares.
 struct Options {
+  enum Item: Equatable {
+    /// By the first of its names; its value is to be taken with `value`.
+    case option(String)
+    case argument(String)
+  }
+
+  private let command: Command
   private var rest: ArraySlice<String>
-  /// Those that take a value, as `--name value` or `--name=value`.
-  private let valued: [String]
+  private var last: Command.Option?
+  /// Behind `--` all are arguments.
+  private var isPlain = false
 
-  init(_ arguments: [String], valued: [String]) {
+  init(_ arguments: [String], of command: Command) {
+    self.command = command
     rest = arguments[...]
-    self.valued = valued
   }
 
-  /// The next argument; a value behind `=` is left for `value`.
-  mutating func next() -> String? {
+  /// The next one; a value behind `=` is left for `value`.
+  mutating func next() throws(Wrong) -> Item? {
     guard let argument = rest.popFirst() else { return nil }
-    guard argument.hasPrefix("--"), let sign = argument.firstIndex(of: "="),
-      let name = valued.first(where: { $0 == argument[..<sign] })
-    else { return argument }
-    rest.insert(String(argument[argument.index(after: sign)...]), at: rest.startIndex)
-    return name
+    if isPlain || argument == "-" || !argument.hasPrefix("-") { return .argument(argument) }
+    if argument == "--" {
+      isPlain = true
+      return try next()
+    }
+    var name = argument
+    if argument.hasPrefix("--"), let sign = argument.firstIndex(of: "=") {
+      name = String(argument[..<sign])
+      if let option = find(name), option.value == nil {
+        throw Wrong(text: "\(name) takes no value")
+      }
+      rest.insert(String(argument[argument.index(after: sign)...]), at: rest.startIndex)
+    }
+    guard let option = find(name) else {
+      let names = (command.options + [Command.help]).flatMap(\.names)
+      let nearest = Spelling.nearest(to: name, among: names)
+      throw Wrong(
+        text: "unknown option \"\(name)\"\(nearest.map { "; did you mean \"\($0)\"?" } ?? "")")
+    }
+    last = option
+    return .option(option.names[0])
   }
 
-  /// What stands behind an option that takes a value.
-  mutating func value(of option: String) throws(Wrong) -> String {
-    guard let value = rest.popFirst() else { throw Wrong(text: "\(option) needs a value") }
+  private func find(_ name: String) -> Command.Option? {
+    command.options.first { $0.names.contains(name) }
+  }
+
+  /// What stands behind the option that came last.
+  mutating func value() throws(Wrong) -> String {
+    let name = last?.names[0] ?? ""
+    let value = rest.popFirst()
+    if case .words(let words) = last?.value, !words.contains(value ?? "") {
+      let expected = words.dropLast().joined(separator: ", ") + " or \(words.last ?? "")"
+      throw Wrong(text: "\(name) is \(expected), not \"\(value ?? "")\"")
+    }
+    guard let value else { throw Wrong(text: "\(name) needs a value") }
     return value
+  }
+
+  /// Reads the arguments of a command that has no options.
+  ///
+  /// - Returns: `max` arguments at most.
+  static func arguments(
+    _ arguments: [String], of command: Command, max: Int
+  ) throws(Wrong) -> [String] {
+    var options = Options(arguments, of: command)
+    var found: [String] = []
+    while let item = try options.next() {
+      if case .argument(let text) = item { found.append(text) }
+    }
+    guard found.count <= max else { throw Wrong(text: "unknown argument \"\(found[max])\"") }
+    return found
   }
 }
 
 /// When a command's output is coloured: `--color`.
 enum Colouring: String {
   case auto, always, never
-
-  init(option value: String) throws(Wrong) {
-    guard let colouring = Colouring(rawValue: value) else {
-      throw Wrong(text: "--color is auto, always or never, not \"\(value)\"")
-    }
-    self = colouring
-  }
 
   /// By itself at a terminal that can, and not against https://no-color.org.
   var paint: Paint {

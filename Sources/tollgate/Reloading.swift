@@ -79,9 +79,9 @@ struct Reloading {
     let recorded = RecordedFiles(routesAt: path, holding: isFresh ? nil : routes)
     let loaded = RoutesArgument.load(path, recorded)
     let said = Said(say)
-    for warning in loaded.warnings { said.say(.warning("\(warning)")) }
+    for warning in loaded.warnings { said.say(warning.line) }
     guard let configuration = loaded.configuration else {
-      for problem in loaded.problems { said.say(.error("\(problem)")) }
+      for problem in loaded.problems { said.say(problem.line) }
       return (said.refused(.badInput), nil)
     }
     let before = gateway.configDigest
@@ -92,7 +92,7 @@ struct Reloading {
       switch error {
       case .problems(let problems):
         for problem in problems {
-          said.say(.error("\(loaded.problem(at: problem.place, problem.text))"))
+          said.say(loaded.problem(at: problem.place, problem.text).line)
         }
         return (said.refused(.badInput), nil)
       case .system(let text):

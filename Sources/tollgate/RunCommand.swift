@@ -9,26 +9,32 @@ enum RoutesArgument {
     return ["routes.json", "/etc/tollgate/routes.json"].first { Surroundings.hasFile($0) }
   }
 
-  static func load(_ path: String, _ files: some FileSource = DiskFiles()) -> LoadedRoutes {
+  /// - Parameter takesSecrets: not where nothing is sent to anybody.
+  static func load(
+    _ path: String, _ files: some FileSource = DiskFiles(), takesSecrets: Bool = true
+  ) -> LoadedRoutes {
     RoutesFile.load(
-      path: path,
-      environment: { Surroundings.variable($0) },
-      files: files)
+      path: path, environment: { Surroundings.variable($0) }, files: files,
+      takesSecrets: takesSecrets, looksAtFiles: true)
   }
 
-  /// - Returns: nil after the operator was told what is wrong with the arguments.
-  static func parse(_ arguments: [String], command: String) -> String? {
-    guard arguments.count <= 1, arguments.first?.hasPrefix("-") != true else {
-      Output.error("tollgate \(command): unknown argument \"\(arguments.last ?? "")\"")
-      return nil
+  /// Where the access log of a routes file is, if it is a file.
+  static func accessLog(_ path: String) -> String? {
+    RoutesFile.accessLog(
+      path: path, environment: { Surroundings.variable($0) }, files: DiskFiles())
+  }
+
+  /// The path of the one argument, or of a file in one of the usual places.
+  static func parse(_ arguments: [String], command: String) throws(Wrong) -> String {
+    guard arguments.count <= 1 else {
+      throw Wrong(text: "unknown argument \"\(arguments[1])\"")
     }
     guard let path = path(arguments) else {
-      Output.error(
-        """
-        tollgate: no routes file: there is no routes.json here and no /etc/tollgate/routes.json.
-        Name one: tollgate \(command) ROUTES. To see Tollgate at work without one: tollgate demo
-        """)
-      return nil
+      throw Wrong(
+        text: """
+          no routes file: there is no routes.json here and no /etc/tollgate/routes.json.
+          Name one: tollgate \(command) ROUTES. To see Tollgate at work without one: tollgate demo
+          """)
     }
     return path
   }
@@ -40,7 +46,7 @@ extension RoutesArgument {
     say: (OperatorLine) -> Void = { Output.error($0.text) }
   ) {
     for warning in warnings {
-      say(.warning("\(loaded.problem(at: warning.place, warning.text, severity: .warning))"))
+      say(loaded.problem(at: warning.place, warning.text, severity: .warning).line)
     }
   }
 
@@ -52,7 +58,7 @@ extension RoutesArgument {
     switch failure {
     case .problems(let problems):
       for problem in problems {
-        say(.error("\(loaded.problem(at: problem.place, problem.text))"))
+        say(loaded.problem(at: problem.place, problem.text).line)
       }
       return .badInput
     case .system(let text):
@@ -64,10 +70,17 @@ extension RoutesArgument {
 
 /// `tollgate check`: the very loading that `run` does, and nothing started.
 enum CheckCommand {
-  static func run(_ arguments: [String]) -> CommandLineTool.ExitStatus {
-    let isLive = arguments.contains("--live")
-    let rest = arguments.filter { $0 != "--live" }
-    guard let path = RoutesArgument.parse(rest, command: "check") else { return .usage }
+  static func run(_ arguments: [String]) throws(Wrong) -> CommandLineTool.ExitStatus {
+    var options = Options(arguments, of: .check)
+    var isLive = false
+    var named: [String] = []
+    while let item = try options.next() {
+      switch item {
+      case .option: isLive = true
+      case .argument(let text): named.append(text)
+      }
+    }
+    let path = try RoutesArgument.parse(named, command: "check")
     let loaded = RoutesArgument.load(path)
     for warning in loaded.warnings { Output.error("\(warning)") }
     for problem in loaded.problems { Output.error("\(problem)") }
@@ -99,11 +112,19 @@ enum CheckCommand {
 
 /// `tollgate run`: serves until a signal ends it.
 enum RunCommand {
-  static func run(_ arguments: [String]) -> CommandLineTool.ExitStatus {
-    let watches = arguments.contains("--watch")
-    var rest = arguments.filter { $0 != "--watch" }
-    guard let format = takeLogFormat(&rest) else { return .usage }
-    guard let path = RoutesArgument.parse(rest, command: "run") else { return .usage }
+  static func run(_ arguments: [String]) throws(Wrong) -> CommandLineTool.ExitStatus {
+    var options = Options(arguments, of: .run)
+    var watches = false
+    var format = OperatorLineFormat.text
+    var named: [String] = []
+    while let item = try options.next() {
+      switch item {
+      case .option("--watch"): watches = true
+      case .option: format = OperatorLineFormat(rawValue: try options.value()) ?? .text
+      case .argument(let text): named.append(text)
+      }
+    }
+    let path = try RoutesArgument.parse(named, command: "run")
     // From here on nobody waits for who reads standard error.
     let log: OperatorLog
     do throws(SystemError) {
@@ -122,8 +143,7 @@ enum RunCommand {
     }
     let files = RecordedFiles(routesAt: path)
     let loaded = RoutesArgument.load(path, files)
-    for warning in loaded.warnings { log.say(.warning("\(warning)")) }
-    for problem in loaded.problems { log.say(.error("\(problem)")) }
+    for finding in loaded.warnings + loaded.problems { log.say(finding.line) }
     guard let configuration = loaded.configuration else { return .badInput }
     DescriptorShares.raiseProcessLimit()
     let gateway: Gateway
@@ -152,25 +172,6 @@ enum RunCommand {
     ) { log.say($0) }
     operating.serve()
     return .well
-  }
-
-  /// Takes `--log-format text|json` out of the arguments.
-  ///
-  /// - Returns: nil after the operator was told what is wrong with it.
-  private static func takeLogFormat(_ arguments: inout [String]) -> OperatorLineFormat? {
-    let name = "--log-format"
-    guard let index = arguments.firstIndex(where: { $0 == name || $0.hasPrefix("\(name)=") })
-    else { return .text }
-    let argument = arguments.remove(at: index)
-    var value: String?
-    if argument != name {
-      value = String(argument.dropFirst(name.count + 1))
-    } else if index < arguments.count {
-      value = arguments.remove(at: index)
-    }
-    if let value, let format = OperatorLineFormat(rawValue: value) { return format }
-    Output.error("tollgate run: --log-format is text or json, not \"\(value ?? "")\"")
-    return nil
   }
 
   /// Serves until SIGTERM or SIGINT, without reloads.

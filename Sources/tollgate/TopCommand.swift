@@ -6,54 +6,27 @@ import Wire
 
 /// `tollgate top`: a running gateway, live, in a terminal.
 struct TopCommand {
-  static let usage = """
-    Usage: tollgate top [ADMIN] [OPTION…]
-
-    Shows what a running gateway does, anew every two seconds, until Ctrl-C. ADMIN is its admin
-    address; where none is given, the one that routes.json here, or else
-    /etc/tollgate/routes.json, names.
-
-      --every TIME   1s, 5s, 1m: another pace
-      --once         one look, for a pipe or a file
-      --json         the gateway's own document, once
-
-    Exit status: 0 well, 2 usage, 3 no gateway answers there.
-
-    """
-
   private var admin: [String] = []
   private var everyMs: Int64 = 2_000
   private var isOnce = false
   private var isRaw = false
 
-  static func run(_ arguments: [String]) -> CommandLineTool.ExitStatus {
+  static func run(_ arguments: [String]) throws(Wrong) -> CommandLineTool.ExitStatus {
     var command = TopCommand()
-    var rest = arguments[...]
-    while let argument = rest.popFirst() {
-      switch argument {
-      case "--once": command.isOnce = true
-      case "--json": command.isRaw = true
-      case "--every":
-        guard let text = rest.popFirst(), let ms = Self.milliseconds(text) else {
-          Output.error("tollgate top: --every wants a time such as 5s\nSee tollgate top --help.")
-          return .usage
+    var options = Options(arguments, of: .top)
+    while let item = try options.next() {
+      switch item {
+      case .option("--once"): command.isOnce = true
+      case .option("--json"): command.isRaw = true
+      case .option:
+        guard let ms = Self.milliseconds(try options.value()) else {
+          throw Wrong(text: "--every wants a time such as 5s")
         }
         command.everyMs = ms
-      default:
-        guard !argument.hasPrefix("-") else {
-          Output.error(
-            "tollgate top: unknown option \"\(argument)\"\nSee tollgate top --help.")
-          return .usage
-        }
-        command.admin.append(argument)
+      case .argument(let text): command.admin.append(text)
       }
     }
-    do throws(Wrong) {
-      return command.show(try AdminClient.address(command.admin, command: "top"))
-    } catch {
-      Output.error(error.text)
-      return error.status
-    }
+    return command.show(try AdminClient.address(command.admin, command: "top"))
   }
 
   private static func milliseconds(_ text: String) -> Int64? {

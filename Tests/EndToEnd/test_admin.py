@@ -107,3 +107,12 @@ def test_what_services_are_shown_of_secrets_is_not_shown(world):
         shown = gateway.admin("/config")[1]
     assert "seen" in shown
     assert "from-outside" not in shown and "written" not in shown
+
+
+def test_what_came_from_the_environment_is_shown_as_it_is_written(world):
+    routes = world.routes(
+        world.route("/*", forward={"headers": {"set": {"X-Plain": "${ANY_NAME}-${UNSET:-x}"}}})
+    )
+    with world.gateway(routes, environ={"ANY_NAME": "from-outside"}) as gateway:
+        shown = gateway.admin("/config")[1]
+    assert '"${ANY_NAME}-${UNSET:-x}"' in shown and "from-outside" not in shown

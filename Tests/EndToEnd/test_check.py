@@ -109,6 +109,44 @@ def test_what_deserves_a_second_look_is_told_and_fails_nothing(world, write):
     assert "in the open" not in run.stderr
 
 
+def test_all_that_is_missing_is_told_together(world, write):
+    file = write(
+        whole(
+            world,
+            listeners=tls_listener("no.pem", "no.key"),
+            exchanges={"corp": {"client": {"secret": {"env": "NOWHERE"}}, "tls": {"ca": "no.ca"}}},
+            wrkers=2,
+        )
+    )
+    run = tollgate("check", file)
+    assert run.returncode == 1
+    for word in ("no.pem", "no.key", "no.ca"):
+        assert re.search(rf": can't read \S*{word}: no such file", run.stderr), run.stderr
+    assert '"NOWHERE" is not set' in run.stderr and 'did you mean "workers"?' in run.stderr
+
+
+def test_a_folder_that_the_log_lacks_is_told_of(world, write, tmp_path):
+    file = write(whole(world, accessLog={"path": "logs/access.log"}))
+    run = tollgate("check", file)
+    assert run.returncode == 0
+    assert "warning: accessLog.path: there is no folder" in run.stderr
+    (tmp_path / "logs").mkdir()
+    assert tollgate("check", file).stderr == ""
+
+
+def test_words_of_other_proxies_lead_to_the_gateways_own(world, write):
+    route = world.route(
+        "/p/:id", forward={"upgrade": "ws", "headers": {"set": {"X-User": "{sub}"}}},
+        rateLimit={"requests": 1, "by": "sub"},
+    )  # fmt: skip
+    run = tollgate("check", write(whole(world, route, accessLog={"file": "a.log"})))
+    assert run.returncode == 1
+    for meant in ("websocket", "{claim:sub}", "claim:sub", "path"):
+        assert f'did you mean "{meant}"?' in run.stderr, run.stderr
+    assert 'warning: routes[0].match.path: ":id" matches' in run.stderr
+    assert 'is "{id}"' in run.stderr
+
+
 def test_a_gateway_that_starts_says_the_same_warnings(world):
     with world.gateway(world.routes(issuers={"corp": {"audiences": "any"}})) as gateway:
         checked = tollgate("check", gateway.file)

@@ -1,5 +1,6 @@
 """`tollgate explain`: what it says of a request is what a running gateway does with it."""
 
+import base64
 import json
 import re
 import subprocess
@@ -245,6 +246,59 @@ def test_times_are_told_as_people_say_them(world, gateway, person):
     token = world.issuer.token(person, exp=int(world.issuer.claims(person)["iat"]) - 200)
     told = explain(gateway, "GET", "/orders/7", token=token)
     assert re.search(r"✗ life +expired 3 min \d+ s ago \(\d{4}-\d\d-\d\d ", told.stdout)
+
+
+def encoded(value):
+    return base64.urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=").decode()
+
+
+def test_of_a_token_that_is_no_good_it_is_told_what_it_is(world, gateway, person):
+    good = world.issuer.token(person)
+    _, payload, signature = good.split(".")
+    five = ".".join([encoded({"alg": "RSA-OAEP", "enc": "A256GCM"}), *["aaaa"] * 4])
+    for token, name, got, expected in (
+        ("2YotnFZFEjr1zCsicMWpAA", "form", "one part", "three parts"),
+        (five, "form", "an encrypted token (JWE)", "a signed JWT"),
+        (f"{good}=", "form", "the signature is not base64url", "a signed JWT"),
+        (f"{encoded({'alg': 'none'})}.{payload}.", "algorithm", "none", "RS256"),
+        (f"{encoded({'alg': 'HS256'})}.{payload}.{signature}", "algorithm", "HS256", "RS256"),
+    ):
+        told = explain(gateway, "GET", "/orders/7", "--json", token=token)
+        assert told.returncode == 4
+        fact = facts(told, "checks")[name]
+        assert fact["mark"] == "wrong", fact
+        assert got in fact["got"] and expected in fact["expected"], fact
+    told = explain(gateway, "GET", "/orders/7", "--json", token=five)
+    assert facts(told, "token")["header"]["got"] == "alg RSA-OAEP, enc A256GCM"
+
+
+def test_what_is_easily_overlooked_is_pointed_at(world, gateway, person):
+    for changes, name, got, expected in (
+        ({"iss": world.issuer.url + "/"}, "issuer", "slash at its end", world.issuer.url),
+        ({"nonce": "n", "at_hash": "h"}, "type", "nonce, at_hash", "an access token's"),
+        ({"exp": "tomorrow"}, "life", "exp is no number", "seconds since 1970"),
+        ({"exp": None}, "life", "no exp", "seconds since 1970"),
+        ({"nbf": 4_000_000_000}, "life", "valid in ", "a beginning that has been"),
+    ):
+        token = world.issuer.token(person, **changes)
+        told = explain(gateway, "GET", "/orders/7", "--json", token=token)
+        fact = facts(told, "checks")[name]
+        assert fact["mark"] == "wrong" and got in fact["got"] and expected in fact["expected"]
+    other = world.issuer.token(person, header={"kid": "another"})
+    told = explain(gateway, "GET", "/orders/7", "--live", "--json", token=other)
+    fact = facts(told, "checks")["signature"]
+    assert fact["got"] == 'no key "another"' and world.issuer.key.kid in fact["expected"]
+
+
+def test_no_secret_needs_to_be_there(world, gateway, person):
+    token = world.folder / "token"
+    token.write_text(world.issuer.token(person))
+    command = [tollgate_binary(), "explain", gateway.file, "GET", "/orders/7", "--token", token]
+    told = subprocess.run(
+        command, capture_output=True, text=True, timeout=60, env=environment()
+    )
+    assert told.returncode == 0, told.stderr
+    assert "by Basic; its secret is not shown" in told.stdout
 
 
 def test_the_exchange_is_told_without_its_secrets(world, gateway, person):

@@ -194,12 +194,14 @@ def test_a_reader_who_leaves_ends_it(tmp_path):
 @pytest.mark.parametrize(
     "arguments, status, message",
     [
-        (["--wher", "a=b"], 2, 'unknown option "--wher"'),
+        (["--wher", "a=b"], 2, 'unknown option "--wher"; did you mean "--where"?'),
         (["--where"], 2, "--where needs a value"),
         (["--where", "status"], 2, "expected FIELD=VALUE"),
         (["--since", "yesterday"], 2, "expected 10m, 2h or 3d"),
         (["--follow", "--summary"], 2, "--follow has no end"),
         (["/nowhere/access.log"], 1, "no such file or directory"),
+        (["--color", "blue"], 2, "--color is auto, always or never"),
+        (["--summary=yes"], 2, "--summary takes no value"),
     ],
 )
 def test_what_is_wrong_is_said(arguments, status, message):
@@ -219,6 +221,53 @@ def test_without_a_file_it_is_the_log_of_the_routes_file_here(log, tmp_path):
             }
         ],
         "accessLog": {"path": str(log)},
+    }
+    (tmp_path / "routes.json").write_text(json.dumps(routes))
+    master, slave = pty.openpty()
+    told = subprocess.run(
+        [tollgate_binary(), "logs", "--summary"], stdin=slave, capture_output=True, text=True,
+        cwd=tmp_path, env=environment(), timeout=30,
+    )  # fmt: skip
+    os.close(slave)
+    os.close(master)
+    assert told.stdout.startswith("6 requests, "), told.stderr
+
+
+@pytest.mark.parametrize(
+    "condition, hint",
+    [("rout=orders", 'did you mean "route"?'), ("tenant=x", "there are time, id, listener, ")],
+)
+@pytest.mark.parametrize("more", [[], ["--summary"]])
+def test_a_field_that_no_line_has_is_said(log, condition, hint, more):
+    told = logs(log, "--where", condition, *more)
+    name = condition.split("=")[0]
+    assert told.returncode == 1 and not told.stdout
+    assert f'no line has a field "{name}"; {hint}' in told.stderr
+
+
+@pytest.mark.parametrize("condition", ["sub!=nobody", "jti=", "client_id=nobody", "reason=x"])
+def test_fields_that_are_there_for_others_are_no_mistake(log, condition):
+    told = logs(log, "--where", condition)
+    assert told.returncode == 0 and not told.stderr
+
+
+def test_durations_are_milliseconds_whatever_the_format(log):
+    assert logs(log, "--where", "duration_ms>20000", "--json").stdout == ""
+    assert logs(log, "--where", "duration_ms<20000", "--json").stdout.count("\n") == 6
+
+
+def test_of_another_format_it_says_which_it_reads(tmp_path):
+    line = '127.0.0.1 - - [25/Nov/2026:10:00:00 +0000] "GET / HTTP/1.1" 200 5 "-" "curl"\n'
+    (tmp_path / "access.log").write_text(line * 3)
+    told = logs(tmp_path / "access.log")
+    assert told.returncode == 1 and not told.stdout
+    assert "3 lines were not understood" in told.stderr and "json, otel or ecs" in told.stderr
+
+
+def test_the_log_of_the_routes_file_is_found_without_its_secrets(log, tmp_path):
+    routes = {
+        "accessLog": {"path": str(log)},
+        "exchanges": {"corp": {"client": {"secret": {"env": "NOT_SET"}}}},
     }
     (tmp_path / "routes.json").write_text(json.dumps(routes))
     master, slave = pty.openpty()

@@ -3,12 +3,15 @@
 import json
 import re
 import signal
+import socket
+import ssl
 import subprocess
 import urllib.parse
 import urllib.request
 
 import pytest
-from harness.client import ask
+from harness.certificates import Certificate
+from harness.client import ask, trusting
 from harness.program import Program, environment
 from harness.waiting import free_port, until
 
@@ -95,6 +98,79 @@ def test_the_process_is_told(gateway):
     assert 5 < float(found["process_open_fds"]) <= float(found["process_max_fds"])
     assert float(found["process_cpu_seconds_total"]) > 0
     assert [name for name in found if name.startswith('tollgate_build_info{version="')]
+
+
+def handshakes(gateway):
+    """By version and outcome; those that never were are left out."""
+    found = {}
+    for name, value in samples(gateway).items():
+        if name.startswith("tollgate_tls_handshakes_total{"):
+            labels = dict(re.findall(r'(\w+)="([^"]*)"', name))
+            found[labels["version"], labels["outcome"]] = int(value)
+    return {key: value for key, value in found.items() if value}
+
+
+def test_handshakes_are_counted_by_version_and_outcome(world):
+    routes = world.routes(
+        world.route("/x/*"), listeners=[world.tls_listener],
+        limits={"tlsHandshakeTimeout": "1s"},
+    )  # fmt: skip
+    with world.gateway(routes) as gateway:
+        at = ("127.0.0.1", gateway.port)
+
+        def shake(version, session=None, context=None):
+            context = context or trusting(world.authority)
+            context.minimum_version = context.maximum_version = version
+            with socket.create_connection(at, 10) as raw:
+                with context.wrap_socket(
+                    raw, server_hostname="localhost", session=session
+                ) as wrapped:
+                    wrapped.sendall(b"GET /x HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                    assert wrapped.recv(100).startswith(b"HTTP/1.1 401")
+                    return context, wrapped.session
+
+        for _ in range(2):
+            shake(ssl.TLSVersion.TLSv1_2)
+        context, session = shake(ssl.TLSVersion.TLSv1_3)
+        shake(ssl.TLSVersion.TLSv1_3, session, context)
+        strangers = trusting(Certificate(["Another authority"], authority=True))
+        with socket.create_connection(at, 10) as raw, pytest.raises(ssl.SSLError):
+            strangers.wrap_socket(raw, server_hostname="localhost")
+        assert ask(gateway.port, "GET", "/in-the-clear").status == 400
+        with socket.create_connection(at, 10) as silent:
+            assert silent.recv(1) == b""
+        wanted = {
+            ("1.2", "completed"): 2, ("1.3", "completed"): 1, ("1.3", "resumed"): 1,
+            ("none", "failed"): 1, ("none", "clear-text"): 1, ("none", "timed-out"): 1,
+        }  # fmt: skip
+        until(lambda: handshakes(gateway) == wanted, "all to be counted")
+        found = samples(gateway)
+        assert int(found["tollgate_tls_handshake_duration_seconds_count"]) == 4
+        assert 0 < float(found["tollgate_tls_handshake_duration_seconds_sum"]) < 60
+
+
+def test_reloads_are_counted_by_outcome(world):
+    with world.gateway(world.routes(world.route("/x/*"))) as gateway:
+
+        def reloads():
+            found = samples(gateway)
+            name = "tollgate_config_reloads_total"
+            return [int(found[f'{name}{{outcome="{word}"}}']) for word in ("done", "refused")]
+
+        assert reloads() == [0, 0]
+        good = gateway.file.read_text()
+        for text, wanted in (("{", [0, 1]), (good, [1, 1]), (good, [2, 1])):
+            gateway.file.write_text(text)
+            assert gateway.admin("/reload", "POST")[0] == (200 if text == good else 422)
+            assert reloads() == wanted
+
+
+def test_lines_that_were_dropped_are_counted(world):
+    routes = world.routes(world.route("/x/*"), accessLog={"path": "/dev/full"})
+    with world.gateway(routes) as gateway:
+        assert ask(gateway.port, "GET", "/nowhere").status == 404
+        name = "tollgate_access_log_dropped_lines_total"
+        until(lambda: int(samples(gateway)[name]) == 1, "the line to be dropped")
 
 
 def test_promtool_finds_nothing_to_complain_of(gateway):

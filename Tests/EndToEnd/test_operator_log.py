@@ -87,6 +87,17 @@ def test_why_nothing_was_started_is_json_too(tmp_path, form):
     assert any("listeners: expected a list" in line["message"] for line in lines)
 
 
+def test_a_warning_of_the_routes_file_says_its_level_beside_it(world):
+    routes = world.routes(world.route("/p/:id"), issuers={"corp": {"audiences": "any"}})
+    gateway = JSONGateway(world, routes, "warned")
+    try:
+        for key in ("routes[0].match.path: ", "issuers.corp.audiences: "):
+            (message,) = gateway.find("warning", key)
+            assert "warning" not in message.splitlines()[0]
+    finally:
+        gateway.end()
+
+
 @pytest.mark.parametrize("form", [["--log-format", "xml"], ["--log-format"], ["--log-format="]])
 def test_another_format_is_a_mistake_in_how_it_is_called(tmp_path, form):
     run_ = run(tmp_path, "{}", *form)

@@ -5,6 +5,7 @@ import re
 import subprocess
 
 import pytest
+from harness.browser import Browser
 from harness.client import ask
 from harness.program import environment
 from harness.waiting import until
@@ -109,3 +110,108 @@ def test_a_browser_shows_it(gateway, tmp_path):
     assert "&lt;script&gt;document.title" in page and "<title>Tollgate</title>" in page
     # Nothing was refused by the page's own policy, and no script failed.
     assert "CONSOLE" not in told.stderr, told.stderr
+
+
+# What has the focus, by its name, and whether it is seen to have it.
+FOCUSED = """(() => {
+  const e = document.activeElement;
+  if (!e || e === document.body) return null;
+  const style = getComputedStyle(e), box = e.getBoundingClientRect();
+  return {
+    name: e.getAttribute("aria-label") || e.textContent.trim().slice(0, 20),
+    ring: style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 2,
+    shown: box.width > 0 && box.bottom > 0 && box.top < innerHeight,
+  };
+})()"""
+# What of the page runs over its side.
+OVERRUN = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+# What has a role or is a plot and no name that is read aloud.
+NAMELESS = """[...document.querySelectorAll("[role=region], [role=img], [tabindex], button, table")]
+  .filter(e => !(e.getAttribute("aria-label") || e.getAttribute("aria-labelledby")
+    || e.textContent.trim())).length"""
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    browser = Browser(tmp_path_factory.mktemp("browser"))
+    yield browser
+    browser.end()
+
+
+def show(browser, gateway, **how):
+    browser.go(f"http://127.0.0.1:{gateway.admin_port}/status", **how)
+    until(lambda: browser.value("!!document.querySelector('#routes td')"), "the numbers")
+
+
+def tabbed(browser, presses=40, shift=False):
+    """The names of all that Tab reaches, until it leaves the page or comes round."""
+    names = []
+    for _ in range(presses):
+        browser.press("Tab", shift)
+        focused = browser.value(FOCUSED)
+        if focused is None or focused["name"] in names:
+            return names
+        assert focused["ring"] and focused["shown"], focused
+        names.append(focused["name"])
+    raise AssertionError(f"no end: {names}")
+
+
+def test_the_keyboard_reaches_everything_and_leaves_again(gateway, browser):
+    show(browser, gateway, width=390, height=800)
+    names = tabbed(browser)
+    assert names[0] == "Pause"
+    for part in ("Routes", "Token exchange", "Upstreams", "Certificates", "The last refusals"):
+        assert part in names, names
+    assert browser.value(NAMELESS) == 0
+    # Backwards too, from the end of the page.
+    browser.value("document.querySelector('#refusals').focus()")
+    backwards = tabbed(browser, shift=True)
+    assert backwards[-1] == "Pause", backwards
+
+
+def test_the_page_is_paused_by_a_key_and_says_so(gateway, browser):
+    show(browser, gateway)
+    browser.press("Tab")
+    for wanted, text in (("true", "paused"), ("false", "")):
+        browser.press(" ")
+        pressed = "document.getElementById('pause').getAttribute('aria-pressed')"
+        until(lambda wanted=wanted: browser.value(pressed) == wanted, "the button to be pressed")
+        assert browser.value("document.getElementById('stale').textContent") == text
+
+
+def test_what_scrolls_keeps_its_focus_while_the_numbers_come(gateway, browser):
+    show(browser, gateway, width=390, height=800)
+    browser.value("document.querySelector('#routes').focus()")
+    browser.value("document.querySelector('#routes table').dataset.old = 1")
+    until(lambda: not browser.value("document.querySelector('#routes table').dataset.old"), "news")
+    assert browser.value(FOCUSED)["name"] == "Routes"
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("width, phone", [(1200, False), (360, True)], ids=["desk", "phone"])
+def test_it_fits_and_can_be_read(gateway, browser, dark, width, phone):
+    show(browser, gateway, width=width, height=800, dark=dark, phone=phone)
+    assert browser.value(OVERRUN) <= 0
+    assert browser.value("""(() => {
+      // WCAG 2.2, 1.4.3: the contrast of every text with the panel behind it.
+      const channel = c => (c /= 255) <= .04045 ? c / 12.92 : ((c + .055) / 1.055) ** 2.4;
+      const light = rgb => rgb.match(/[\\d.]+/g).slice(0, 3).map(Number).map(channel)
+        .reduce((sum, c, i) => sum + c * [.2126, .7152, .0722][i], 0);
+      const ground = e => {
+        for (; e; e = e.parentElement) {
+          const colour = getComputedStyle(e).backgroundColor;
+          if (!/, 0\\)$/.test(colour)) return colour;
+        }
+        return "rgb(255, 255, 255)";
+      };
+      const poor = [];
+      for (const e of document.querySelectorAll("body *")) {
+        if (![...e.childNodes].some(n => n.nodeType === 3 && n.data.trim())) continue;
+        if (["STYLE", "SCRIPT", "text"].includes(e.tagName)) continue;
+        const [a, b] = [light(getComputedStyle(e).color), light(ground(e))];
+        const ratio = (Math.max(a, b) + .05) / (Math.min(a, b) + .05);
+        if (ratio < 4.5) poor.push(e.textContent.trim().slice(0, 30) + " " + ratio.toFixed(1));
+      }
+      return poor;
+    })()""") == []
+    assert browser.trouble == []

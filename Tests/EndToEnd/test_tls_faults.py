@@ -157,6 +157,19 @@ def test_http_in_the_clear_on_a_tls_port_is_told_so(world, gateway, person):
     assert served(world, gateway, person) == 200
 
 
+def test_tls_on_a_clear_port_is_told_at_once_and_to_the_operator(world, person):
+    """A caller who mistook the port waits for no timeout, and whoever runs it learns why."""
+    with world.gateway(world.routes(limits={"headerTimeout": "1h"})) as gateway:
+        for _ in range(3):
+            with pytest.raises(OSError):
+                Connection(gateway.port, trusting())
+        assert gateway.logged(reason="malformed_request")["status"] == 400
+        until(lambda: "begins with a TLS handshake" in gateway.said(), "the operator to be told")
+        # Once: anybody can do it.
+        assert gateway.said().count("begins with a TLS handshake") == 1
+        assert world.ask(gateway, "GET", "/", person).status == 200
+
+
 GARBAGE = [
     b"\x80\x2e\x01\x00\x02\x00\x15\x00\x00\x00\x10" + b"\x01\x00\x80" * 7,  # SSLv2
     b"\x16\x03\x00\x00\x2f\x01\x00\x00\x2b\x03\x00" + b"s" * 41,  # SSLv3

@@ -206,7 +206,9 @@ class World:
         program = Nginx(self.folder, http_block, tls, workers, folder, on_core(core))
         return Proxy(self, name, program, {"clear": clear, "tls": tls}, ["-", "/p"])
 
-    def tollgate(self, name="tollgate", core=PROXY_CORE, workers=1, binary=None):
+    def tollgate(
+        self, name="tollgate", core=PROXY_CORE, workers=1, binary=None, access_log="off"
+    ):
         """The gateway: the token verified, exchanged and swapped on every route but /p."""
         tls = {"certificates": [self.certificate]}
         upload = f"http://127.0.0.1:{self.sink.port}"
@@ -249,7 +251,7 @@ class World:
                     "forward": {"to": "small"},
                 },
             ],
-            "accessLog": "off",
+            "accessLog": access_log,
         }
         folder = self.folder / f"{name}-{next(self.serial)}"
         program = Gateway(
@@ -550,6 +552,36 @@ def figure_workers(world):
     )
 
 
+def figure_log(world):
+    """What the access log costs: the gateway with it beside the gateway without it."""
+    world.start_upstream(OTHER_CORE)
+    file = world.folder / "access.log"
+    contestants = {
+        "off": world.tollgate("tollgate-off"),
+        "on": world.tollgate("tollgate-on", access_log={"path": str(file), "format": "json"}),
+        "off again": world.tollgate("tollgate-off-again"),
+    }
+    check_swap(world, contestants["on"])
+    for proxy in contestants.values():
+        proxy.run_load("tls", 1.5)
+    rows = interleaved(
+        world, contestants, lambda proxy: proxy.run_load("tls", world.options.seconds)
+    )
+    for proxy in contestants.values():
+        proxy.stop()
+    with open(file, "rb") as log:
+        lines = sum(1 for _ in log)
+    details = describe(rows, contestants)
+    details.append(
+        f"noise, off against off: {ratio(rows, 'off again', 'off'):.2f}"
+        f" ({spread(rows, 'off again', 'off')})"
+    )
+    details.append(f"on against off, over the rounds: {spread(rows, 'on', 'off')}")
+    details.append(f"{lines:,} lines, {file.stat().st_size / max(1, lines):.0f} bytes each")
+    what = "CPU per request with the access log (json, to a file) ÷ without; TLS"
+    return Figure("log", what, 1.03, ratio(rows, "on", "off"), " ×", details)
+
+
 def high_water(pid):
     return status_of(pid, "VmHWM")
 
@@ -727,6 +759,7 @@ FIGURES = {
     "tls": lambda world: figure_path(world, "tls", 1.0),
     "clear": lambda world: figure_path(world, "clear", 0.9),
     "workers": figure_workers,
+    "log": figure_log,
     "up": lambda world: figure_transfer(world, "up"),
     "down": lambda world: figure_transfer(world, "down"),
     "idle": figure_idle,

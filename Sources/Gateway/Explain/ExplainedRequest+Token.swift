@@ -134,6 +134,8 @@ extension ExplainedRequest {
     if let token = judged.unverified {
       facts.append(Explanation.Fact("header", header(of: token)))
       for member in token.claims.members ?? [] { facts.append(fact(of: member)) }
+    } else if let header = call.token.flatMap({ TokenOutline($0).headerText }) {
+      facts.append(Explanation.Fact("header", header))
     }
     add("token", .well, "in \(Self.text(place))\(digest)", facts)
   }
@@ -166,13 +168,13 @@ extension ExplainedRequest {
     _ check: Route.Check, _ route: RouteAccess.Authentication, _ judged: JudgedToken,
     _ refusal: Refusal?
   ) -> [Explanation.Fact] {
-    guard let token = judged.unverified else { return [] }
+    guard let token = judged.unverified else { return formFacts(route) }
     let accepted = route.issuers.map { configuration.issuers[$0].issuer }
     let isAccepted = judged.issuer.map { check.issuers[$0] } ?? false
     var facts = [
       Explanation.Fact(
-        "issuer", token.issuer.string, expected: PlainText.list(accepted),
-        mark: isAccepted ? .well : .wrong)
+        "issuer", token.issuer.string + nearMiss(token.issuer, accepted),
+        expected: PlainText.list(accepted), mark: isAccepted ? .well : .wrong)
     ]
     guard let issuer = judged.issuer else { return facts }
     let settings = configuration.issuers[issuer]
@@ -183,7 +185,7 @@ extension ExplainedRequest {
         "algorithm", token.algorithm.name, expected: allowed, mark: isAllowed ? .well : .wrong))
     facts.append(signature(judged, refusal))
     let found = ClaimFindings(token, settings, nowMs: nowMs)
-    facts.append(life(found, settings, check, refusal))
+    facts.append(life(found, settings, check, judged, refusal))
     let audiences =
       switch settings.audiences {
       case .any: "any"
@@ -193,9 +195,10 @@ extension ExplainedRequest {
       Explanation.Fact(
         "\(settings.audienceClaim)", PlainText.list(found.audiences), expected: audiences,
         mark: found.audience == nil ? .well : .wrong))
+    let type = token.type?.string ?? "none said"
     facts.append(
       Explanation.Fact(
-        "type", token.type?.string ?? "none said",
+        "type", found.type == nil ? type : type + Self.otherUse(of: token),
         expected: settings.types.map { PlainText.list($0) } ?? "an access token's",
         mark: found.type == nil ? .well : .wrong))
     if found.forms != nil {
@@ -214,6 +217,48 @@ extension ExplainedRequest {
     return facts
   }
 
+  /// Of a token of which nothing could be checked.
+  private func formFacts(_ route: RouteAccess.Authentication) -> [Explanation.Fact] {
+    guard let outline = call.token.map(TokenOutline.init) else { return [] }
+    if let trouble = outline.trouble {
+      return [
+        Explanation.Fact("form", trouble.got, expected: trouble.expected, mark: .wrong)
+      ]
+    }
+    guard let algorithm = outline.unusedAlgorithm else { return [] }
+    var allowed: [String] = []
+    for name in route.issuers.flatMap({ configuration.issuers[$0].algorithms.map(\.name).sorted() })
+    where !allowed.contains(name) { allowed.append(name) }
+    return [
+      Explanation.Fact(
+        "algorithm", algorithm, expected: allowed.joined(separator: ", "), mark: .wrong)
+    ]
+  }
+
+  /// What of an issuer's name differs from a trusted one's, where that is easily overlooked.
+  private func nearMiss(_ issuer: UTF8Text, _ accepted: [UTF8Text]) -> String {
+    if accepted.contains(issuer) { return "" }
+    func bare(_ name: UTF8Text) -> String {
+      let parts = name.string.lowercased().split(separator: "://", maxSplits: 1)
+      let text = parts.last.map(String.init) ?? ""
+      return text.hasSuffix("/") ? String(text.dropLast()) : text
+    }
+    guard let near = accepted.first(where: { bare($0) == bare(issuer) }) else { return "" }
+    let isSlash = near.string.hasSuffix("/") != issuer.string.hasSuffix("/")
+    return isSlash ? " (only the slash at its end differs)" : " (scheme or case differ)"
+  }
+
+  /// What marks a token that is none for access (ROUTES.md, `type_refused`).
+  private static func otherUse(of token: UnverifiedToken) -> String {
+    let claims = token.claims
+    let marks = ["nonce", "at_hash", "c_hash", "events"].filter { claims[UTF8Text($0)] != nil }
+    let named = ["typ", "token_use"].compactMap { name in
+      claims[UTF8Text(name)]?.string.map { "\(name) \($0)" }
+    }
+    let all = named + marks
+    return all.isEmpty ? "" : "; its claims have \(all.joined(separator: ", "))"
+  }
+
   private func signature(_ judged: JudgedToken, _ refusal: Refusal?) -> Explanation.Fact {
     switch judged.signature {
     case .assumed: return Explanation.Fact("signature", "unchecked")
@@ -224,27 +269,40 @@ extension ExplainedRequest {
     switch refusal?.reason {
     case .signatureInvalid: return Explanation.Fact("signature", "does not hold", mark: .wrong)
     case .keyUnknown:
-      return Explanation.Fact("signature", "its key is not the issuer's", mark: .wrong)
+      let keys = judged.issuer.flatMap { engine.shared.tokens.issuers[$0].keys?.keys } ?? []
+      let wanted = judged.unverified?.keyID.map { "no key \"\($0)\"" }
+      return Explanation.Fact(
+        "signature", wanted ?? "no key that fits",
+        expected: "one of the issuer's: \(PlainText.list(keys.compactMap(\.keyID)))", mark: .wrong)
     case .algorithmRefused, .issuerUnknown: return Explanation.Fact("signature", "not looked at")
     default: return Explanation.Fact("signature", "holds", mark: .well)
     }
   }
 
   private func life(
-    _ found: ClaimFindings, _ settings: IssuerSettings, _ check: Route.Check, _ refusal: Refusal?
+    _ found: ClaimFindings, _ settings: IssuerSettings, _ check: Route.Check,
+    _ judged: JudgedToken, _ refusal: Refusal?
   ) -> Explanation.Fact {
     let isExpired = refusal?.reason == .tokenExpired
-    let skew =
+    let skew = "give or take \(Numbers.span(ms: settings.clockSkewMs)) (clockSkew)"
+    var expected =
       check.isExchanging
-      ? "an end after now, to the second, as a token is exchanged here"
-      : "an end after now, give or take \(Numbers.span(ms: settings.clockSkewMs)) (clockSkew)"
+      ? "an end in the future; no clockSkew where tokens are exchanged"
+      : "an end in the future, \(skew)"
     let isWrong = found.times != nil || isExpired
     let got: String
     switch found.times {
     case .notYetValid:
       let begins = found.notBeforeMs.flatMap { $0 > nowMs ? $0 : nil } ?? found.issuedAtMs
       got = "valid \(begins.map { PlainText.moment($0, nowMs: nowMs) } ?? "later")"
-    case .claimsInvalid: got = "no exp, or a time that is none"
+      expected = "a beginning that has been, \(skew)"
+    case .claimsInvalid:
+      let claims = judged.unverified?.claims
+      let wrong = Self.dates.first { name in
+        claims?[name].map { NumericDate.milliseconds($0) == nil } ?? false
+      }
+      got = wrong.map { "\($0) is no number of seconds" } ?? "no exp"
+      expected = "exp, in seconds since 1970"
     default:
       guard let end = found.expiresAtMs else {
         got = "no exp"
@@ -254,7 +312,7 @@ extension ExplainedRequest {
       got = "\(isOver ? "expired" : "ends") \(PlainText.moment(end, nowMs: nowMs))"
     }
     let age = settings.maxAgeMs.map { ", maxAge \(Numbers.span(ms: $0))" } ?? ""
-    return Explanation.Fact("life", got, expected: skew + age, mark: isWrong ? .wrong : .well)
+    return Explanation.Fact("life", got, expected: expected + age, mark: isWrong ? .wrong : .well)
   }
 
   private func tellOfWhomItWouldBe(_ judged: JudgedToken) {

@@ -48,16 +48,29 @@ package struct LogCondition {
     case .equal: return matches(found)
     case .unequal: return !matches(found)
     case .less, .lessOrEqual, .greater, .greaterOrEqual:
-      guard let found, let wanted = number else { return false }
+      guard let found else { return false }
       var text: [UInt8] = []
       for index in found.indices.prefix(24) { text.append(found[index]) }
-      guard let actual = Self.thousandths(text) else { return false }
-      return switch comparison {
-      case .less: actual < wanted
-      case .lessOrEqual: actual <= wanted
-      case .greater: actual > wanted
-      default: actual >= wanted
-      }
+      return Self.thousandths(text).map(holds(thousandths:)) ?? false
+    }
+  }
+
+  /// Whether it wants the field to be absent.
+  var asksForNothing: Bool { comparison == .equal && value.isEmpty }
+
+  /// Whether it compares numbers.
+  var isOfNumbers: Bool { comparison != .equal && comparison != .unequal }
+
+  /// Whether a number holds it, times 1,000 in the condition's unit.
+  func holds(thousandths actual: Int64) -> Bool {
+    guard let wanted = number else { return false }
+    return switch comparison {
+    case .equal: actual == wanted
+    case .unequal: actual != wanted
+    case .less: actual < wanted
+    case .lessOrEqual: actual <= wanted
+    case .greater: actual > wanted
+    case .greaterOrEqual: actual >= wanted
     }
   }
 

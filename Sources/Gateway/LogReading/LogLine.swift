@@ -23,6 +23,12 @@ package struct LogLine {
   /// The number of a claim named at `init`.
   package static func number(ofMore index: Int) -> Int { AccessLogField.allCases.count + index }
 
+  /// The number of a value by its name in any of the formats.
+  func number(named name: String) -> Int? {
+    let name = Array(name.utf8)
+    return names.find(name.span)?.number
+  }
+
   /// Where a value stands in the line that was parsed last; nil where it has none.
   package func range(_ field: AccessLogField) -> Range<Int>? { range(number: Int(field.rawValue)) }
 

@@ -19,6 +19,12 @@ package struct LogReader {
   private let numbers: [Int]
   private var line: LogLine
   private var rest: [UInt8] = []
+  /// Lines of requests so far.
+  package private(set) var requestCount: UInt64 = 0
+  package private(set) var notUnderstoodCount: UInt64 = 0
+  /// Of the conditions on what is no field of a log: claims, and what was misspelled. Those that no
+  /// line had yet.
+  private var unseen: [Int] = []
   /// The last line, without its line feed, goes on to be this long at most.
   private static let lineBytesMax = 1 << 20
 
@@ -28,16 +34,28 @@ package struct LogReader {
   package init(_ filter: Filter) {
     self.filter = filter
     var more = Self.standardClaims
-    numbers = filter.conditions.map { condition in
-      if let field = AccessLogField(name: condition.name), field != .claims {
-        return Int(field.rawValue)
-      }
-      if let index = more.firstIndex(of: condition.name) { return LogLine.number(ofMore: index) }
-      more.append(condition.name)
-      return LogLine.number(ofMore: more.count - 1)
+    for condition in filter.conditions where AccessLogField(name: condition.name) == nil {
+      if !more.contains(condition.name) { more.append(condition.name) }
     }
-    line = LogLine(more: more + ["dropped_lines"])
+    let line = LogLine(more: more + ["dropped_lines"])
+    // All of them are in its table.
+    numbers = filter.conditions.map { line.number(named: $0.name) ?? 0 }
+    self.line = line
     droppedNumber = LogLine.number(ofMore: more.count)
+    unseen = filter.conditions.indices.filter { index in
+      let condition = filter.conditions[index]
+      return numbers[index] >= AccessLogField.allCases.count && !condition.asksForNothing
+        && !Self.standardClaims.contains(condition.name)
+    }
+  }
+
+  /// A name in a condition that no line so far had a value of, where such lines were read, and the
+  /// field that may have been meant.
+  package var unknownField: (name: String, nearest: String?)? {
+    guard requestCount > 0, let index = unseen.first else { return nil }
+    let name = filter.conditions[index].name
+    let fields = AccessLogField.allCases.filter { $0 != .claims }.map(\.name)
+    return (name, Spelling.nearest(to: name, among: fields))
   }
 
   private let droppedNumber: Int
@@ -90,20 +108,32 @@ package struct LogReader {
     _ text: Span<UInt8>, _ body: (Event, LogLine, Span<UInt8>) -> Void
   ) {
     if text.isEmpty { return }
-    guard line.parse(text) else { return body(.notUnderstood, line, text) }
+    guard line.parse(text) else {
+      notUnderstoodCount &+= 1
+      return body(.notUnderstood, line, text)
+    }
     if line.range(.status) == nil {
       guard let range = line.range(number: droppedNumber),
         let count = Decimal.parse(text.extracting(range))
-      else { return body(.notUnderstood, line, text) }
+      else {
+        notUnderstoodCount &+= 1
+        return body(.notUnderstood, line, text)
+      }
       return body(.dropped(count), line, text)
     }
+    requestCount &+= 1
+    if !unseen.isEmpty { unseen.removeAll { line.range(number: numbers[$0]) != nil } }
     if isWanted(text) { body(.request, line, text) }
   }
 
   private func isWanted(_ text: Span<UInt8>) -> Bool {
     if filter.isRefusedOnly, line.range(.reason) == nil { return false }
     for (condition, number) in zip(filter.conditions, numbers) {
-      if let range = line.range(number: number) {
+      if condition.isOfNumbers, condition.name == AccessLogField.durationMs.name {
+        // The formats have other units.
+        guard let micros = line.micros(.durationMs, in: text), condition.holds(thousandths: micros)
+        else { return false }
+      } else if let range = line.range(number: number) {
         if !condition.holds(text.extracting(range)) { return false }
       } else if !condition.holds(nil) {
         return false

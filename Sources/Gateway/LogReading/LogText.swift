@@ -106,14 +106,19 @@ package enum Numbers {
     }
   }
 
-  /// `5 s`, `59 min 59 s`, `3 h 2 min`, `2 d 5 h`
+  /// `5 s`, `59 min 59 s`, `3 h 2 min`, `2 d 5 h`, `40 d`, `7,973 years`
   package static func span(ms: Int64) -> String {
     let seconds = ms / 1_000
+    func two(_ first: Int64, _ unit: String, _ second: Int64, _ smaller: String) -> String {
+      second == 0 ? "\(first) \(unit)" : "\(first) \(unit) \(second) \(smaller)"
+    }
     switch seconds {
     case ..<60: return "\(seconds) s"
-    case ..<3_600: return "\(seconds / 60) min \(seconds % 60) s"
-    case ..<86_400: return "\(seconds / 3_600) h \(seconds / 60 % 60) min"
-    default: return "\(seconds / 86_400) d \(seconds / 3_600 % 24) h"
+    case ..<3_600: return two(seconds / 60, "min", seconds % 60, "s")
+    case ..<86_400: return two(seconds / 3_600, "h", seconds / 60 % 60, "min")
+    case ..<(14 * 86_400): return two(seconds / 86_400, "d", seconds / 3_600 % 24, "h")
+    case ..<(730 * 86_400): return "\(seconds / 86_400) d"
+    default: return "\(grouped(UInt64(seconds / (365 * 86_400)))) years"
     }
   }
 

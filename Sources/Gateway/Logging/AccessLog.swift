@@ -78,7 +78,7 @@ final class AccessLog {
     appendValues(of: request, endedNs, from: start)
     switch layout.arrangement {
     case .object:
-      if layout.dialect == .ecs { appendConstants(of: request.record) }
+      if layout.dialect == .ecs { appendConstants(status: request.record.status) }
       if lines.count == start { lines.append(UInt8(ascii: ",")) }
       lines[start] = UInt8(ascii: "{")
       lines.append("}\n")
@@ -104,7 +104,7 @@ final class AccessLog {
 
   /// The values, each behind its name, or bare and noted where they are put together later.
   private func appendValues(of request: Request, _ endedNs: Int64, from start: Int) {
-    let record = request.record
+    // The record is read where it is: a copy counts the references of all that it holds.
     let head = request.connection.head
     let buffer = request.connection.received
     let wanted = layout.wanted
@@ -129,16 +129,20 @@ final class AccessLog {
     }
     func string(_ range: Range<Int>?) {
       if let range, range.upperBound <= buffer.count {
-        JSONWriter.appendString(buffer.slice(range), to: &lines)
+        appendText(buffer.slice(range))
       } else {
         lines.append("\"\"")
       }
     }
 
+    func part(_ field: AccessLogField, _ ns: Int64) {
+      if ns > 0, key(field) { appendThousandths(ns / 1_000) }
+    }
+
     if key(.time) { appendTime(Clock.wallMs()) }
-    if key(.id) { JSONWriter.appendString(request.id, to: &lines) }
+    if key(.id) { appendText(request.id) }
     if key(.listener) { lines += request.listener.nameJSON }
-    if key(.client) { JSONWriter.appendString(request.client, to: &lines) }
+    if key(.client) { appendText(request.client) }
     if head.byteCount > 0 {
       if key(.method) {
         if dialect == .otel, case .other = head.method {
@@ -147,12 +151,12 @@ final class AccessLog {
         }
         string(head.methodRange)
       }
-      if !request.host.isEmpty, key(.host) { JSONWriter.appendString(request.host, to: &lines) }
+      if !request.host.isEmpty, key(.host) { appendText(request.host) }
       if key(.path) {
         if request.path.merged.isEmpty {
           string(head.path)
         } else {
-          JSONWriter.appendString(request.path.merged, to: &lines)
+          appendText(request.path.merged)
         }
       }
       if key(.protocol) {
@@ -172,23 +176,25 @@ final class AccessLog {
     if head.byteCount > 0, let agent = head.first(.userAgent), key(.userAgent) {
       string(agent.value.prefix(Limits.loggedAgentBytesMax))
     }
-    if let route = record.route, key(.route) { lines += route.nameJSON }
-    if key(.status) { JSONWriter.appendInteger(record.status, to: &lines) }
-    if let reason = record.reason, key(.reason) {
+    if let route = request.record.route, key(.route) { lines += route.nameJSON }
+    if key(.status) { appendNumber(request.record.status) }
+    if let reason = request.record.reason, key(.reason) {
       JSONWriter.appendString(reason.word, to: &lines)
     }
-    if let caller = record.caller {
+    if let caller = request.record.caller {
       if key(.issuer) { lines += caller.issuerNameJSON }
       if !caller.jtiJSON.isEmpty, key(.jti) { lines += caller.jtiJSON }
-      if isWanted(.claims) { appendClaims(caller.claimsJSON, record.clientIDJSON, from: start) }
+      if isWanted(.claims) {
+        appendClaims(caller.claimsJSON, request.record.clientIDJSON, from: start)
+      }
       if key(.identity) { lines += caller.identityJSON }
       if !caller.identityRuleJSON.isEmpty, key(.identityRule) {
         lines += caller.identityRuleJSON
       }
     }
-    if record.route != nil {
+    if request.record.route != nil {
       if key(.auth) {
-        switch record.authentication {
+        switch request.record.authentication {
         case .none: lines.append("\"none\"")
         case .verified: lines.append("\"verified\"")
         case .cached: lines.append("\"cached\"")
@@ -196,50 +202,63 @@ final class AccessLog {
       }
       if key(.exchange) {
         lines.append(UInt8(ascii: "\""))
-        lines.append(record.exchange.word)
+        lines.append(request.record.exchange.word)
         lines.append(UInt8(ascii: "\""))
       }
     }
-    if !record.exchangeError.isEmpty, key(.exchangeError) {
-      JSONWriter.appendString(record.exchangeError, to: &lines)
+    if !request.record.exchangeError.isEmpty, key(.exchangeError) {
+      JSONWriter.appendString(request.record.exchangeError, to: &lines)
     }
-    if !record.audienceJSON.isEmpty, key(.audience) { lines += record.audienceJSON }
-    if !record.upstreamJSON.isEmpty, key(.upstream) { lines += record.upstreamJSON }
-    if record.upstreamStatus > 0, key(.upstreamStatus) {
-      JSONWriter.appendInteger(record.upstreamStatus, to: &lines)
+    if !request.record.audienceJSON.isEmpty, key(.audience) { lines += request.record.audienceJSON }
+    if !request.record.upstreamJSON.isEmpty, key(.upstream) { lines += request.record.upstreamJSON }
+    if request.record.upstreamStatus > 0, key(.upstreamStatus) {
+      appendNumber(request.record.upstreamStatus)
     }
-    if record.attempts > 0, key(.attempts) {
-      JSONWriter.appendInteger(record.attempts, to: &lines)
-    }
+    if request.record.attempts > 0, key(.attempts) { appendNumber(request.record.attempts) }
     if key(.bytesIn) {
-      JSONWriter.appendInteger(
-        request.connection.content.byteCount + record.tunnelBytesIn, to: &lines)
+      appendNumber(request.connection.content.byteCount + request.record.tunnelBytesIn)
     }
     if key(.bytesOut) {
-      JSONWriter.appendInteger(
-        request.connection.bytesWritten - record.bytesWrittenBefore, to: &lines)
+      appendNumber(request.connection.bytesWritten - request.record.bytesWrittenBefore)
     }
     if key(.durationMs) {
-      let ns = endedNs - record.startedNs
+      let ns = endedNs - request.record.startedNs
       switch dialect {
       case .own: appendThousandths(ns / 1_000)
       case .otel: appendSeconds(ns)
-      case .ecs: JSONWriter.appendInteger(ns, to: &lines)
+      case .ecs: appendNumber(Int(ns))
       }
     }
-    if record.authNs > 0, key(.authMs) { appendThousandths(record.authNs / 1_000) }
-    if record.exchangeNs > 0, key(.exchangeMs) { appendThousandths(record.exchangeNs / 1_000) }
-    if record.connectNs > 0, key(.connectMs) { appendThousandths(record.connectNs / 1_000) }
-    if record.firstByteNs > 0, key(.firstByteMs) { appendThousandths(record.firstByteNs / 1_000) }
+    part(.authMs, request.record.authNs)
+    part(.exchangeMs, request.record.exchangeNs)
+    part(.connectMs, request.record.connectNs)
+    part(.firstByteMs, request.record.firstByteNs)
     if isWanted(.trace), let trace = request.traceID, key(.trace) {
       lines.append(UInt8(ascii: "\""))
       trace.append(to: &lines)
       lines.append(UInt8(ascii: "\""))
     }
-    if let aborted = record.aborted, key(.aborted) {
+    if let aborted = request.record.aborted, key(.aborted) {
       lines.append(aborted == .client ? "\"client\"" : "\"upstream\"")
     }
     if key(.config) { lines += configJSON }
+  }
+
+  /// A string. What needs no escape, as most of them, is copied as a whole.
+  private func appendText(_ text: Span<UInt8>) {
+    var index = 0
+    while index < text.count, Self.isPlain(text[index]) { index &+= 1 }
+    guard index == text.count else { return JSONWriter.appendString(text, to: &lines) }
+    lines.append(UInt8(ascii: "\""))
+    lines.append(copying: text)
+    lines.append(UInt8(ascii: "\""))
+  }
+
+  private func appendText(_ text: [UInt8]) { appendText(text.span) }
+
+  @inline(__always)
+  private static func isPlain(_ byte: UInt8) -> Bool {
+    byte &- 0x20 < 0x5F && byte != UInt8(ascii: "\"") && byte != UInt8(ascii: "\\")
   }
 
   /// The claims configured, and the client's id where it is not among them.
@@ -276,11 +295,11 @@ final class AccessLog {
   }
 
   /// What ECS wants in every event.
-  private func appendConstants(of record: AccessRecord) {
+  private func appendConstants(status: Int) {
     lines.append(
       ",\"ecs.version\":\"8.11.0\",\"event.kind\":\"event\",\"event.category\":[\"web\"]")
     lines.append(",\"event.dataset\":\"tollgate.access\",\"event.outcome\":\"")
-    lines.append(record.status >= 400 ? "failure\"" : "success\"")
+    lines.append(status >= 400 ? "failure\"" : "success\"")
   }
 
   private func appendVersion(of tls: TLSSession) {
@@ -290,20 +309,23 @@ final class AccessLog {
     JSONWriter.appendString(String(version.drop { !$0.isNumber }), to: &lines)
   }
 
+  private func appendNumber(_ number: UInt64) { Decimal.append(number, to: &lines) }
+
+  /// None that is told is below 0.
+  private func appendNumber(_ number: Int) { appendNumber(UInt64(clamping: number)) }
+
   /// A number with three decimals.
   private func appendThousandths(_ thousandths: Int64) {
-    JSONWriter.appendInteger(thousandths / 1_000, to: &lines)
-    let rest = thousandths % 1_000
+    let thousandths = UInt64(clamping: thousandths)
+    appendNumber(thousandths / 1_000)
     lines.append(UInt8(ascii: "."))
-    lines.append(UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest / 100))
-    lines.append(UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest / 10 % 10))
-    lines.append(UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest % 10))
+    Decimal.append(thousandths % 1_000, digits: 3, to: &lines)
   }
 
   /// Seconds with six decimals.
   private func appendSeconds(_ ns: Int64) {
     let micros = max(0, ns / 1_000)
-    JSONWriter.appendInteger(micros / 1_000_000, to: &lines)
+    appendNumber(Int(micros / 1_000_000))
     lines.append(UInt8(ascii: "."))
     Decimal.append(UInt64(micros % 1_000_000), digits: 6, to: &lines)
   }

@@ -11,10 +11,14 @@ package struct OperatorLine: Sendable, Hashable, ExpressibleByStringInterpolatio
 
   package let level: Level
   package let text: String
+  /// The text where the level is told beside it.
+  let message: String
 
-  package init(_ level: Level, _ text: String) {
+  /// - Parameter message: the text without its level, where it says that.
+  package init(_ level: Level, _ text: String, message: String? = nil) {
     self.level = level
     self.text = text
+    self.message = message ?? text
   }
 
   package init(stringLiteral text: String) { self.init(.info, text) }

@@ -33,13 +33,17 @@ package enum OperatorLineFormat: String, CaseIterable, Sendable {
   /// What the command line says itself: as it is, several lines too.
   func own(_ line: OperatorLine, atMs: Int64) -> [UInt8] {
     let isPrefixed = line.text.hasPrefix(Self.prefix)
-    var text = isPrefixed ? String(line.text.dropFirst(Self.prefix.count)) : line.text
     let word = Self.word(line.level)
-    if isPrefixed, text.hasPrefix(word) { text = String(text.dropFirst(word.count)) }
+    func bare(_ whole: String) -> String {
+      guard whole.hasPrefix(Self.prefix) else { return whole }
+      let text = whole.dropFirst(Self.prefix.count)
+      return String(text.hasPrefix(word) ? text.dropFirst(word.count) : text)
+    }
     switch self {
     case .text:
+      let text = bare(line.text)
       return Array((isPrefixed ? Self.prefix + word + text : text).utf8) + [0x0A]
-    case .json: return object(OperatorLine(line.level, text), atMs: atMs)
+    case .json: return object(OperatorLine(line.level, bare(line.message)), atMs: atMs)
     }
   }
 

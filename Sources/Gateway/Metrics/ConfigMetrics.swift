@@ -10,6 +10,11 @@ extension SharedState {
       "tollgate_config_last_reload_success_timestamp_seconds", .gauge,
       "When a routes file was last taken up, be it the same as before.")
     text.sample(Double(process.config.runningSinceMs) / 1_000)
+    text.begin(
+      "tollgate_config_reloads_total", .counter,
+      "Routes files read again: done, or refused and what ran before went on.")
+    text.sample(process.config.reloadsTotal, [("outcome", "done")])
+    text.sample(process.config.refusedReloadsTotal, [("outcome", "refused")])
     text.begin("tollgate_config_info", .gauge, "The digest of the running configuration.")
     text.sample(1 as UInt64, [("digest", configDigest)])
   }

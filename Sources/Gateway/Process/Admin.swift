@@ -84,6 +84,7 @@ struct Admin {
     shared.tokens.write(to: &text)
     shared.writeUpstreams(to: &text)
     shared.process.write(to: &text)
+    shared.process.handshakes.write(to: &text)
     if shared.configuration.tracing != nil { shared.process.traces.write(to: &text) }
     if let log = shared.log?.writer {
       text.begin(
@@ -104,7 +105,7 @@ struct Admin {
     json.append("\",\"lastReloadSuccessful\":")
     JSONWriter.appendBool(shared.process.config.isLastSuccessful, to: &json)
     json.append(",\"config\":")
-    json += shared.configuration.digestInput
+    json += shared.configuration.shown
     json.append("}\n")
     return SmallAnswer(200, json, type: "application/json")
   }

@@ -56,7 +56,22 @@ package final class Gateway: Sendable {
   package static func check(
     _ configuration: Configuration
   ) throws(StartFailure) -> [PlacedProblem] {
-    try Prepared(configuration, ProcessState(report: { _ in })).material.warnings
+    let prepared = try Prepared(configuration, ProcessState(report: { _ in }))
+    return prepared.material.warnings + missingFolders(configuration)
+  }
+
+  /// Folders that `start` would miss, where a machine on which a file is checked may lack them.
+  private static func missingFolders(_ configuration: Configuration) -> [PlacedProblem] {
+    guard case .file(let file) = configuration.accessLog?.output,
+      let slash = file.path.lastIndex(of: "/"), slash != file.path.startIndex
+    else { return [] }
+    let folder = String(file.path[..<slash])
+    if Files.isFolder(folder) { return [] }
+    return [
+      PlacedProblem(
+        place: file.place,
+        text: "there is no folder \(folder), and without it the log can't be opened")
+    ]
   }
 
   private init(
@@ -92,7 +107,7 @@ package final class Gateway: Sendable {
     }
     self.workers = workers
     self.threads = threads
-    process.config.noteSuccess()
+    process.config.noteStart()
   }
 
   // What runs.
@@ -175,7 +190,7 @@ package final class Gateway: Sendable {
     }
     for _ in workers { adopted.wait(milliseconds: Limits.adoptMs) }
     shared.forgetFormer()
-    process.config.noteSuccess()
+    process.config.noteReload()
     return ConfigChanges(from: former.shared.configuration, to: configuration)
   }
 

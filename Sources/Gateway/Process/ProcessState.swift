@@ -16,6 +16,7 @@ final class ProcessState: Sendable {
   let history = TrafficHistory()
   let refusals = LastRefusals()
   let traces = TraceNumbers()
+  let handshakes = HandshakeTallies()
 
   private let connections = Atomic<Int>(0)
   private let draining = Atomic<Bool>(false)

@@ -64,11 +64,13 @@ actor Worker {
   /// Callers of TLS listeners who have not said anything yet.
   private var silent: [ObjectIdentifier: Waiter] = [:]
   private let handshakes: HandshakePlaces
+  private let handshakeTally: HandshakeTally
 
   init(loop: EventLoop, process: ProcessState, index: Int) {
     self.loop = loop
     self.process = process
     self.index = index
+    handshakeTally = process.handshakes.makeTally()
     handshakes = HandshakePlaces(
       Limits.handshakesMax, graceMs: Limits.handshakeGraceMs, loop: loop)
   }
@@ -425,25 +427,36 @@ actor Worker {
       defer { silent[name] = nil }
       while socket.isQuiet() {
         let isSignalled = await waiter.wait(untilMs: untilMs)
+        if !isSignalled || newcomer?.isGivenUp == true { handshakeTally.count(.timedOut) }
         if !isSignalled || isDraining || newcomer?.isGivenUp == true { return nil }
       }
     }
+    let beganNs = Clock.monotonicNs()
     let place = HandshakePlaces.Place(waiter)
     newcomer?.place = place
-    guard await handshakes.enter(place, untilMs: untilMs) else { return nil }
+    guard await handshakes.enter(place, untilMs: untilMs) else {
+      handshakeTally.count(.timedOut)
+      return nil
+    }
     defer { handshakes.leave(place) }
     guard let session = TLSSession(server: context, over: socket) else { return nil }
     while true {
       await handshakes.awaitTurn(place)
       switch session.handshake() {
-      case .done: return ByteStream(socket, tls: session)
+      case .done:
+        handshakeTally.count(session, ns: Clock.monotonicNs() - beganNs)
+        return ByteStream(socket, tls: session)
       case .failed:
         handshakes.leave(place)
+        handshakeTally.count(session.sawClearText ? .clearText : .failed)
         if session.sawClearText { await tellOfTLS(socket, waiter) }
         return nil
       case .wouldBlock:
         let isSignalled = await waiter.wait(untilMs: untilMs)
-        if !isSignalled || place.isLost || place.isGivenUp { return nil }
+        if !isSignalled || place.isLost || place.isGivenUp {
+          handshakeTally.count(.timedOut)
+          return nil
+        }
       }
     }
   }

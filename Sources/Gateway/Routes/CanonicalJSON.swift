@@ -2,15 +2,20 @@ import Wire
 
 /// A value in one spelling, for digests: members by name, no layout, no comments, no secrets.
 enum CanonicalJSON {
-  /// - Parameter hidden: the ranges of values that must not take part.
-  static func bytes(of node: JSONNode, hiding hidden: [Range<Int>]) -> [UInt8] {
+  /// - Parameters:
+  ///   - hidden: the ranges of values that must not take part.
+  ///   - written: texts in place of those at their ranges.
+  static func bytes(
+    of node: JSONNode, hiding hidden: [Range<Int>], asWritten written: [Range<Int>: UTF8Text] = [:]
+  ) -> [UInt8] {
     var bytes: [UInt8] = []
-    append(node, hiding: Set(hidden), to: &bytes)
+    append(node, hiding: Set(hidden), written, to: &bytes)
     return bytes
   }
 
   private static func append(
-    _ node: JSONNode, hiding hidden: Set<Range<Int>>, to bytes: inout [UInt8]
+    _ node: JSONNode, hiding hidden: Set<Range<Int>>, _ written: [Range<Int>: UTF8Text],
+    to bytes: inout [UInt8]
   ) {
     if hidden.contains(node.range) {
       JSONWriter.appendString("‹redacted›", to: &bytes)
@@ -25,12 +30,12 @@ enum CanonicalJSON {
       } else {
         bytes.append(contentsOf: number.text.bytes)
       }
-    case .string(let text): JSONWriter.appendString(text, to: &bytes)
+    case .string(let text): JSONWriter.appendString(written[node.range] ?? text, to: &bytes)
     case .array(let nodes):
       bytes.append(UInt8(ascii: "["))
       for (index, node) in nodes.enumerated() {
         if index > 0 { bytes.append(UInt8(ascii: ",")) }
-        append(node, hiding: hidden, to: &bytes)
+        append(node, hiding: hidden, written, to: &bytes)
       }
       bytes.append(UInt8(ascii: "]"))
     case .object(let members):
@@ -39,7 +44,7 @@ enum CanonicalJSON {
         if index > 0 { bytes.append(UInt8(ascii: ",")) }
         JSONWriter.appendString(member.name, to: &bytes)
         bytes.append(UInt8(ascii: ":"))
-        append(member.node, hiding: hidden, to: &bytes)
+        append(member.node, hiding: hidden, written, to: &bytes)
       }
       bytes.append(UInt8(ascii: "}"))
     }

@@ -12,9 +12,9 @@ extension Kind where Value == ClientAuthentication {
         "method", Kind<ClientMethod>.choice(), "how the gateway shows who it is")
       let method = given ?? (object.has("method") ? nil : .basic)
       let secret = object.optional("secret", .secret, "of the methods with a secret")
-      let key = object.optional("key", .file, "the private key's PEM file")
+      let key = object.optional("key", .inputFile, "the private key's PEM file")
       let keyID = object.optional("keyId", .text, "which of the gateway's keys it is")
-      let certificate = object.optional("certificate", .file, "the certificate's PEM file")
+      let certificate = object.optional("certificate", .inputFile, "the certificate's PEM file")
       let algorithm = object.optional("algorithm", .placedAlgorithm, "null: by the key")
       let audience = object.optional("assertionAudience", .text, "null: the token endpoint")
       guard let method else { return nil }

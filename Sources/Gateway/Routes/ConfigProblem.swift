@@ -25,10 +25,20 @@ package struct ConfigProblem: Sendable, Equatable, CustomStringConvertible {
   /// The line and its underline; secrets are not shown.
   package let excerpt: SourceExcerpt?
 
-  package var description: String {
+  package var description: String { text(levelled: true) }
+
+  /// For the operator's log, which has a place of its own for the level.
+  package var line: OperatorLine {
+    switch severity {
+    case .error: .error(description)
+    case .warning: OperatorLine(.warning, description, message: text(levelled: false))
+    }
+  }
+
+  private func text(levelled: Bool) -> String {
     var place = file
     if let location { place += ":\(location.line):\(location.column)" }
-    var text = "\(place): \(severity == .warning ? "warning: " : "")"
+    var text = "\(place): \(levelled && severity == .warning ? "warning: " : "")"
     if !key.isEmpty { text += "\(key): " }
     text += message
     if let suggestion { text += "; did you mean \"\(suggestion)\"?" }

@@ -27,6 +27,8 @@ package struct Configuration: Sendable {
   /// What the configuration's digest is taken over: the file's content without its comments,
   /// layout and secrets.
   package let digestInput: [UInt8]
+  /// The same for people: what came from the environment is shown as it is written, `${NAME}`.
+  package let shown: [UInt8]
 
   package enum Workers: Hashable, Sendable {
     /// As many as the CPUs that this process may use.

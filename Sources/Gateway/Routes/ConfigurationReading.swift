@@ -74,7 +74,9 @@ extension Configuration {
       upstreams: upstreams + urlUpstreams.upstreams, routes: routes,
       accessLog: accessLog.settings, admin: admin.settings,
       tracing: tracing, sharedCache: sharedCache,
-      digestInput: CanonicalJSON.bytes(of: setting.node, hiding: hidden))
+      digestInput: CanonicalJSON.bytes(of: setting.node, hiding: hidden),
+      shown: CanonicalJSON.bytes(
+        of: setting.node, hiding: hidden, asWritten: setting.reading.written))
   }
 
   private static func listenerNames(_ setting: Setting?) -> [UTF8Text?] {

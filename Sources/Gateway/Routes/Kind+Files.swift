@@ -13,6 +13,17 @@ extension Kind where Value == FileReference {
   }
 }
 
+extension Kind where Value == FileReference {
+  /// The path of a file that must be there: its content is read when all else is right.
+  static var inputFile: Kind {
+    Kind(Kind.file.schema) { setting in
+      guard let file = Kind.file.read(setting) else { return nil }
+      setting.reading.note(file)
+      return file
+    }
+  }
+}
+
 extension Kind where Value == Secret {
   /// `{"env": "NAME"}`, `{"file": "path"}` or, with a warning, the secret itself.
   static var secret: Kind {
@@ -52,7 +63,13 @@ extension Secret {
   /// A secret is a password or a key's text; a file longer than this is another file.
   private static let fileBytesMax = 64 << 10
 
+  /// What stands for a secret that was not asked for: nobody may use it.
+  private static let untaken = Array("‹not read›".utf8)
+
   fileprivate static func read(name: String, _ setting: Setting) -> Secret? {
+    guard setting.reading.takesSecrets else {
+      return Secret(untaken, origin: .environment(name: name))
+    }
     guard let value = setting.reading.environment(name) else {
       return setting.refused("the environment variable \"\(name)\" is not set")
     }
@@ -63,6 +80,7 @@ extension Secret {
   }
 
   fileprivate static func read(_ file: FileReference, _ reading: Reading) -> Secret? {
+    guard reading.takesSecrets else { return Secret(untaken, origin: .file(file)) }
     do {
       var bytes = try reading.files.read(file.path, bytesMax: fileBytesMax)
       // One trailing newline is the editor's, not the secret's.

@@ -116,12 +116,29 @@ extension Kind where Value == PathPattern {
     Kind(.string) { setting in
       guard let text = Kind<UTF8Text>.text.read(setting) else { return nil }
       do throws(PathPattern.Fault) {
-        return try PathPattern(text)
+        let pattern = try PathPattern(text)
+        if let name = pattern.colonName {
+          setting.reading.warn(
+            setting.place,
+            "\":\(name)\" matches these characters and nothing else; one segment, whatever it "
+              + "says, is \"{\(name)}\"")
+        }
+        return pattern
       } catch {
         let meant = error == .notAbsolute ? (try? PathPattern(UTF8Text("/\(text)")))?.text : nil
         return setting.refused(error.sentence, suggestion: meant)
       }
     }
+  }
+}
+
+extension PathPattern {
+  /// The name in a segment that other routers would take for a parameter: `:id`.
+  fileprivate var colonName: String? {
+    for case .literal(let text) in segments where text.bytes.first == UInt8(ascii: ":") {
+      if text.bytes.count > 1 { return String(text.string.dropFirst()) }
+    }
+    return nil
   }
 }
 

@@ -122,7 +122,7 @@ extension ListenerSettings.ClientCertificates {
   fileprivate static func read(_ object: inout ObjectReader) -> Self? {
     let wanted = object.optional(
       "clientAuth", .choice(), default: Wanted.nobodys, "whether callers show certificates")
-    let authority = object.optional("clientCA", .file, "who signs callers' certificates")
+    let authority = object.optional("clientCA", .inputFile, "who signs callers' certificates")
     switch wanted {
     case .nobodys:
       if let authority {
@@ -142,8 +142,8 @@ extension ListenerSettings.ClientCertificates {
 extension Kind where Value == CertificateReference {
   fileprivate static var certificate: Kind {
     .object { object in
-      let chain = object.required("chain", .file, "the certificate chain's PEM file")
-      let key = object.required("key", .file, "the private key's PEM file")
+      let chain = object.required("chain", .inputFile, "the certificate chain's PEM file")
+      let key = object.required("key", .inputFile, "the private key's PEM file")
       guard let chain, let key else { return nil }
       return CertificateReference(chain: chain, key: key)
     }

@@ -153,6 +153,7 @@ struct ObjectReader {
     for member in members where !names.contains(member.name) {
       let nearest =
         Spelling.nearest(to: member.name.string, among: free)
+        ?? Synonyms.meant(by: member.name.string, among: free)
         ?? Spelling.nearest(to: member.name.string, among: known)
       if let nearest { meant.insert(nearest) }
       let keys = nearest == nil ? "; known here: \(known.joined(separator: ", "))" : ""

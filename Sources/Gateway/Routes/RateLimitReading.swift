@@ -88,7 +88,19 @@ extension Kind where Value == RateLimitSettings.Key {
       }
       return setting.refused(
         "expected \"ip\", \"claim:NAME\", \"header:NAME\" or \"route\"",
-        suggestion: Spelling.nearest(to: text.string, among: ["ip", "route"]))
+        suggestion: meant(by: text, context))
     }
+  }
+
+  /// A word of its own is a claim's name, or a field's where it looks like one.
+  private static func meant(by text: UTF8Text, _ context: TemplateContext) -> String? {
+    if let nearest = Spelling.nearest(to: text.string, among: ["ip", "route"]) { return nearest }
+    let lower = text.string.lowercased()
+    if ["client", "address", "remote_addr", "client_ip"].contains(lower) { return "ip" }
+    guard FieldText.isToken(text) else { return nil }
+    if lower.hasPrefix("x-") || ["authorization", "host", "user-agent"].contains(lower) {
+      return "header:\(text)"
+    }
+    return context.isPublic ? nil : "claim:\(text)"
   }
 }

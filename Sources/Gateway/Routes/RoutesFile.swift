@@ -14,10 +14,13 @@ package enum RoutesFile {
   /// - Parameters:
   ///   - path: as the operator named it; other paths are relative to its folder.
   ///   - environment: an environment variable's value; nil where it is not set.
+  ///   - takesSecrets: without it secrets are only named, for commands that send none.
+  ///   - looksAtFiles: where something is wrong, files that can't be read are told of with it.
   package static func load(
-    path: String, environment: @escaping (String) -> String?, files: some FileSource
+    path: String, environment: @escaping (String) -> String?, files: some FileSource,
+    takesSecrets: Bool = true, looksAtFiles: Bool = false
   ) -> LoadedRoutes {
-    let reading = Reading(environment: environment, files: files)
+    let reading = Reading(environment: environment, files: files, takesSecrets: takesSecrets)
     guard let root = parse(path, nil, reading) else { return unread(path, reading) }
     let setting = Setting(
       node: root, place: reading.place(of: root.range, key: ""), reading: reading)
@@ -25,6 +28,9 @@ package enum RoutesFile {
     let whole = Setting(
       node: includes.applied(to: setting), place: setting.place, reading: reading)
     let configuration = ObjectReader.read(whole) { Configuration.read(&$0) }
+    if looksAtFiles, reading.findings.contains(where: { $0.severity == .error }) {
+      reading.refuseMissingFiles()
+    }
     return LoadedRoutes(configuration, reading.findings, reading.sources)
   }
 
@@ -56,6 +62,20 @@ package enum RoutesFile {
       return LoadedRoutes(unreadable: path, message)
     }
     return LoadedRoutes(nil, reading.findings, [source])
+  }
+
+  /// Where the access log of a routes file is, whatever else may be wrong with that file.
+  ///
+  /// - Returns: nil where it can't be told, and where the log is no file.
+  package static func accessLog(
+    path: String, environment: @escaping (String) -> String?, files: some FileSource
+  ) -> String? {
+    let reading = Reading(environment: environment, files: files, takesSecrets: false)
+    guard let root = parse(path, nil, reading) else { return nil }
+    let whole = Setting(
+      node: root, place: reading.place(of: root.range, key: ""), reading: reading)
+    guard let log = whole.value("accessLog"), log.node.members != nil else { return nil }
+    return ObjectReader.read(log) { AccessLogSettings.read(&$0) }?.output.path
   }
 
   /// Whether the first byte that says anything begins an object, or a comment.

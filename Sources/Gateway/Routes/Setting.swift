@@ -5,7 +5,13 @@ import Wire
 final class Reading {
   let environment: (String) -> String?
   let files: any FileSource
+  /// Whether secrets are asked for; else they are only named, and never used.
+  let takesSecrets: Bool
+  /// Files that are named here and read by others later.
+  private(set) var namedFiles: [FileReference] = []
   private(set) var findings: [Finding] = []
+  /// Texts into which the environment's part was put, as they are written.
+  private(set) var written: [Range<Int>: UTF8Text] = [:]
   /// The files that were read, the routes file first. Each one's bytes are counted on from those of
   /// the files before it, so that a range in a tree tells of which file it is.
   private(set) var sources: [ConfigSource] = []
@@ -27,9 +33,30 @@ final class Reading {
     let severity: ConfigProblem.Severity
   }
 
-  init(environment: @escaping (String) -> String?, files: any FileSource) {
+  init(
+    environment: @escaping (String) -> String?, files: any FileSource, takesSecrets: Bool = true
+  ) {
     self.environment = environment
     self.files = files
+    self.takesSecrets = takesSecrets
+  }
+
+  /// Notes a file that somebody will read later.
+  func note(_ file: FileReference) { namedFiles.append(file) }
+
+  /// Notes what a text said before the environment's part was put in.
+  func note(_ text: UTF8Text, writtenAt range: Range<Int>) { written[range] = text }
+
+  /// Complains of those of the files named that can't be read, of which nobody would get to know
+  /// before all else is right.
+  func refuseMissingFiles() {
+    for file in namedFiles {
+      do throws(FileFault) {
+        _ = try files.read(file.path, bytesMax: 1 << 20)
+      } catch {
+        refuse(file.place, "can't read \(file.path): \(error)", suggestion: nil)
+      }
+    }
   }
 
   /// Takes in a file whose tree's ranges begin at `nextBase`.

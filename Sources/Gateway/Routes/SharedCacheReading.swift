@@ -66,7 +66,8 @@ extension Kind where Value == [Secret] {
     Kind(.list(Kind<Secret>.secret.schema, atLeastOne: true)) { setting in
       guard let keys = Kind.list(.sharedKey, atLeastOne: true).read(setting) else { return nil }
       for (index, key) in keys.enumerated() {
-        let isRepeated = keys[..<index].contains { $0.revealed == key.revealed }
+        let isRepeated =
+          setting.reading.takesSecrets && keys[..<index].contains { $0.revealed == key.revealed }
         guard isRepeated, let node = setting.node.elements?[index] else { continue }
         return setting.element(index, node).refused("the same key twice")
       }
@@ -80,6 +81,9 @@ extension Kind where Value == Secret {
   fileprivate static var sharedKey: Kind {
     Kind(Kind.secret.schema) { setting in
       guard let secret = Kind.secret.read(setting) else { return nil }
+      guard setting.reading.takesSecrets || secret.origin == .literal else {
+        return Secret(Array(repeating: 0, count: 32), origin: secret.origin)
+      }
       var kept = secret.revealed
       if case .file(let file) = secret.origin {
         // The whole of it: a newline at the end of 32 random bytes is one of them.

@@ -1,7 +1,7 @@
 /// What someone who wrote this probably meant.
-enum Spelling {
+package enum Spelling {
   /// The nearest of the candidates, where it is near enough to be no accident.
-  static func nearest(to word: String, among candidates: some Sequence<String>) -> String? {
+  package static func nearest(to word: String, among candidates: some Sequence<String>) -> String? {
     let written = Array(word.lowercased().utf8)
     guard !written.isEmpty, written.count <= 64 else { return nil }
     var best: (word: String, distance: Int)?

@@ -20,6 +20,7 @@ struct Substitution {
       guard text.bytes.contains(UInt8(ascii: "$")) else { return node }
       do {
         value = .string(try replaced(text))
+        reading.note(text, writtenAt: node.range)
       } catch {
         reading.refuse(
           reading.place(of: node.range, key: key), sentence(error), suggestion: nil)

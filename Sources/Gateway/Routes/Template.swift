@@ -64,7 +64,7 @@ extension Template {
         return setting.refused(
           "there is no {\(name)}; \"{{\" is a literal brace. Known: {claim:NAME}, {path:NAME}, "
             + "{request:id}, {request:host}, {tls:subject}",
-          suggestion: nearest(to: name).flatMap { $0 == name ? nil : "{\($0)}" })
+          suggestion: meant(by: name, context).flatMap { $0 == name ? nil : "{\($0)}" })
       case .pointer(let name):
         return setting.refused(
           "{claim:\(name)} is not a JSON Pointer: \"~\" is written \"~0\" and \"/\" \"~1\"")
@@ -79,9 +79,15 @@ extension Template {
     }
   }
 
-  private static func nearest(to name: String) -> String? {
+  /// A word without a kind is a part of the path where that has one so named, else a claim.
+  private static func meant(by name: String, _ context: TemplateContext) -> String? {
     guard let colon = name.firstIndex(of: ":") else {
-      return Spelling.nearest(to: name, among: known)
+      let isPart = context.path?.segments.contains(.parameter(name)) == true
+      if isPart { return "path:\(name)" }
+      if let nearest = Spelling.nearest(to: name, among: known) { return nearest }
+      if let request = known.first(where: { $0.hasSuffix(":\(name)") }) { return request }
+      let isName = FieldText.isToken(UTF8Text(name))
+      return isName && !context.isPublic ? "claim:\(name)" : nil
     }
     let kind = Spelling.nearest(to: String(name[..<colon]), among: ["claim", "path"])
     return kind.map { $0 + name[colon...] } ?? Spelling.nearest(to: name, among: known)

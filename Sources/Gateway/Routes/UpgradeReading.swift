@@ -16,6 +16,10 @@ extension Kind where Value == UTF8Text {
       guard !hidesRequests(name) else {
         return setting.refused("requests within it would be neither checked nor seen")
       }
+      // What a URL's scheme and a library call it is no protocol's name.
+      if ["ws", "wss", "socket.io"].contains(name) {
+        return setting.refused("no protocol has that name", suggestion: "websocket")
+      }
       if let nearest = Spelling.nearest(to: name.string, among: ["websocket"]),
         name != UTF8Text(nearest)
       {

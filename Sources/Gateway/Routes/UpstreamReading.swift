@@ -234,12 +234,12 @@ extension Kind where Value == UpstreamSettings.Balance {
 
 extension UpstreamSettings.TLS {
   fileprivate static func read(_ object: inout ObjectReader) -> UpstreamSettings.TLS? {
-    let ca = object.optional("ca", .file, "authorities in place of the system's")
+    let ca = object.optional("ca", .inputFile, "authorities in place of the system's")
     let serverName = object.optional(
       "serverName", .hostName, "in place of the server's host")
     let certificate = object.optional(
-      "certificate", .file, "the gateway's own certificate, with its chain")
-    let key = object.optional("key", .file, "its key")
+      "certificate", .inputFile, "the gateway's own certificate, with its chain")
+    let key = object.optional("key", .inputFile, "its key")
     if object.has("certificate"), !object.has("key") {
       object.refuseMissing("key", "the certificate's key")
     } else if object.has("key"), !object.has("certificate") {

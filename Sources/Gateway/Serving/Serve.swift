@@ -43,10 +43,22 @@ extension Engine {
     request.reset(startedNs: Clock.monotonicNs())
     switch arrival {
     case .request: await serve(request)
-    case .faulty(let fault): await refuseHead(refusal(for: fault), request)
+    case .faulty(let fault):
+      if fault == .malformed(.handshake) { tellOfHandshake(request) }
+      await refuseHead(refusal(for: fault), request)
     case .tooSlow: await refuseHead(Refusal(.requestTimeout), request)
     case .finished, .parked: break
     }
+  }
+
+  /// Callers who speak TLS where none is spoken get an answer that they can't read, so the operator
+  /// is told.
+  private func tellOfHandshake(_ request: Request) {
+    let peer = String(decoding: request.peer.address, as: UTF8.self)
+    shared.process.reportStrangers(
+      "a connection of \(peer) to \(request.listener.name) begins with a TLS handshake, and this "
+        + "listener speaks HTTP\(request.connection.stream.tls == nil ? " in the clear" : ""): "
+        + "call it by http://, or give it a \"tls\"", nowMs: loop.nowMs)
   }
 
   /// Turns away a connection that is one too many, with an answer that costs little.

@@ -27,6 +27,7 @@ enum StatusPageParts {
       margin-left: auto; font: inherit; color: inherit; background: var(--panel);
       border: 1px solid var(--line); border-radius: .4rem; padding: .2rem .8rem; cursor: pointer;
     }
+    button[aria-pressed=true] { background: var(--soft); border-color: var(--accent); }
     :focus-visible { outline: 2px solid var(--accent); outline-offset: 2px; }
     #missing:empty { display: none; }
     #missing { border-left: 4px solid var(--bad); padding: .3rem .8rem; margin: .8rem 0 0; }
@@ -63,6 +64,8 @@ enum StatusPageParts {
     td { white-space: nowrap; }
     td.long { white-space: normal; overflow-wrap: anywhere; min-width: 12rem; }
     .number { text-align: right; white-space: nowrap; }
+    /* A narrow screen is scrolled sideways, row by row. */
+    @media (max-width: 40rem) { td.long { white-space: nowrap; } }
     """#
 
   static let body = #"""
@@ -78,14 +81,14 @@ enum StatusPageParts {
     <div class="columns">
       <section><figure>
         <h2>Requests a second</h2>
-        <svg id="traffic" viewBox="0 0 600 140" preserveAspectRatio="none" role="img"
+        <svg id="traffic" role="img"
           aria-label="Requests a second over the last ten minutes"></svg>
         <figcaption>filled: all; <span class="warn">refused</span>;
           <span class="bad">answered with 5xx</span></figcaption>
       </figure></section>
       <section><figure>
         <h2>Latency</h2>
-        <svg id="latency" viewBox="0 0 600 140" preserveAspectRatio="none" role="img"
+        <svg id="latency" role="img"
           aria-label="Latency over the last ten minutes"></svg>
         <figcaption>half of all within the line; <span class="warn">99 % within the dashes</span>
         </figcaption>
@@ -94,14 +97,17 @@ enum StatusPageParts {
     <section><h2>Routes</h2><div id="routes" class="scroll" tabindex="0" role="region"
       aria-label="Routes"></div></section>
     <div class="columns">
-      <section><h2>Refusals by reason</h2><div id="reasons" class="scroll"></div></section>
-      <section><h2>Issuers’ keys</h2><div id="issuers" class="scroll"></div></section>
+      <section><h2>Refusals by reason</h2><div id="reasons" class="scroll" tabindex="0"
+      role="region" aria-label="Refusals by reason"></div></section>
+      <section><h2>Issuers’ keys</h2><div id="issuers" class="scroll" tabindex="0"
+      role="region" aria-label="Issuers’ keys"></div></section>
     </div>
     <section><h2>Token exchange</h2><div id="exchanges" class="scroll" tabindex="0" role="region"
       aria-label="Token exchange"></div></section>
     <section><h2>Upstreams</h2><div id="upstreams" class="scroll" tabindex="0" role="region"
       aria-label="Upstreams"></div></section>
-    <section><h2>Certificates</h2><div id="certificates" class="scroll"></div></section>
+    <section><h2>Certificates</h2><div id="certificates" class="scroll" tabindex="0"
+      role="region" aria-label="Certificates"></div></section>
     <section><h2>The last refusals</h2><div id="refusals" class="scroll" tabindex="0" role="region"
       aria-label="The last refusals"></div></section>
     </main>
@@ -157,9 +163,12 @@ enum StatusPageParts {
       return total ? "> " + ms(bounds[bounds.length - 1]) : "–";
     }
 
-    const WIDTH = 600, HEIGHT = 140, LEFT = 44, BOTTOM = 20;
+    const LEFT = 44, BOTTOM = 20;
     function plot(id, samples, lines, unit) {
       const svg = $(id);
+      /* Drawn in the size that it has, so that its texts are as wide as they are. */
+      const WIDTH = Math.max(200, svg.clientWidth), HEIGHT = Math.max(80, svg.clientHeight);
+      svg.setAttribute("viewBox", `0 0 ${WIDTH} ${HEIGHT}`);
       const values = lines.flatMap((line) => samples.map(line.value)).filter((v) => v != null);
       const max = Math.max(1e-9, ...values);
       const first = samples[0][0], last = samples[samples.length - 1][0];
@@ -284,7 +293,7 @@ enum StatusPageParts {
           const answer = await fetch("/status", { headers: { Accept: "application/json" } });
           show(await answer.json());
           answered = Date.now();
-          $("stale").textContent = "";
+          $("stale").textContent = paused ? "paused" : "";
         } catch {
           $("stale").textContent = "no answer for " + span((Date.now() - answered) / 1000);
         }
@@ -293,8 +302,8 @@ enum StatusPageParts {
     }
     $("pause").addEventListener("click", () => {
       paused = !paused;
-      $("pause").textContent = paused ? "Go on" : "Pause";
       $("pause").setAttribute("aria-pressed", paused);
+      $("stale").textContent = paused ? "paused" : "";
     });
     look();
     """#

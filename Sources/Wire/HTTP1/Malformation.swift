@@ -13,6 +13,7 @@ package enum Malformation: String, Error, Sendable {
   case targetInvalid = "the request target has a character that must be escaped"
   case targetFormInvalid = "the request target has a form that its method does not allow"
   case statusLineInvalid = "the status line is not VERSION SP STATUS SP REASON"
+  case handshake = "it begins as TLS does, and HTTP is spoken here"
   // Field lines
   case foldedLine = "a field line begins with whitespace (obs-fold)"
   case colonMissing = "a field line without a colon"
