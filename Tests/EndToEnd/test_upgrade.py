@@ -267,35 +267,6 @@ def test_doors_are_added_and_closed_by_what_the_file_says_now(world, line, perso
 
 
 @pytest.mark.parametrize("version", ["TLSv1_2", "TLSv1_3"])
-def test_sessions_are_resumed_by_the_new_one(world, version):
-    context = ssl.create_default_context(cadata=world.authority.pem.decode())
-    context.minimum_version = context.maximum_version = getattr(ssl.TLSVersion, version)
-    routes = world.routes(listeners=[world.tls_listener])
-    with contextlib.closing(ended(Line(world, routes))) as line:
-        token = world.issuer.token("resumes")
-
-        def connect(session):
-            with Connection(line.gateway.port, context, session=session) as connection:
-                answer = connection.request("GET", "/x", "resumes", token)
-                assert answer.status == 200
-                return connection.socket.session_reused, connection.socket.session
-
-        reused, session = connect(None)
-        assert not reused
-        line.upgrade()
-        line.gone(line.pids[0])
-        assert connect(session)[0]
-        line.upgrade()
-        line.gone(line.pids[1])
-        reused, session = connect(session)
-        assert reused
-        # The keys are nowhere but in the two processes' memory.
-        environ = pathlib.Path(f"/proc/{line.pid}/environ").read_bytes()
-        assert re.findall(rb"TOLLGATE_HANDOVER=[^\0]*", environ) in ([], [re.search(
-            rb"TOLLGATE_HANDOVER=\d+", environ)[0]])  # fmt: skip
-
-
-@pytest.mark.parametrize("version", ["TLSv1_2", "TLSv1_3"])
 def test_as_good_as_all_sessions_are_resumed_after_an_upgrade(world, version):
     """At whichever worker a caller comes in, and from one generation to the next."""
     count = 100
@@ -311,7 +282,9 @@ def test_as_good_as_all_sessions_are_resumed_after_an_upgrade(world, version):
                 assert answer.status == 200
                 return connection.socket.session_reused, connection.socket.session
 
-        sessions = [connect(None)[1] for _ in range(count)]
+        outcomes = [connect(None) for _ in range(count)]
+        assert not any(reused for reused, _ in outcomes)
+        sessions = [session for _, session in outcomes]
         resumed = 0
         for _ in range(2):
             line.upgrade()
@@ -321,6 +294,10 @@ def test_as_good_as_all_sessions_are_resumed_after_an_upgrade(world, version):
             sessions = [session for _, session in outcomes]
         print(f"{resumed} of {2 * count} sessions resumed")
         assert resumed >= 0.99 * 2 * count
+        # The keys are nowhere but in the two processes' memory.
+        environ = pathlib.Path(f"/proc/{line.pid}/environ").read_bytes()
+        named = re.findall(rb"TOLLGATE_HANDOVER=[^\0]*", environ)
+        assert all(re.fullmatch(rb"TOLLGATE_HANDOVER=\d+", text) for text in named)
 
 
 def parent_of(pid):
@@ -330,7 +307,6 @@ def parent_of(pid):
 def test_one_whose_parent_is_gone_is_upgraded_like_any_other(world, line, person):
     """Its parent is the one that it took over from, until that has ended (nginx refused then)."""
     line.upgrade()
-    assert parent_of(line.pid) == line.pids[0]
     line.gone(line.pids[0])
     foster = parent_of(line.pid)
     assert foster not in line.pids
