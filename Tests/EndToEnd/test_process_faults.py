@@ -387,7 +387,7 @@ def test_what_cannot_be_had_at_the_start_is_named_and_ends_it(world, call, error
     for when in (1, 2, 3):
         status, said = started_with(world, call, error, when)
         if status is None:
-            break  # there are fewer such calls
+            continue  # there are fewer such calls, or it was a sanitizer's own
         seen += 1
         assert status == 3, (status, said)
         assert error in said, said
