@@ -133,6 +133,18 @@ import Glibc
     if start == end { removeAll() }
   }
 
+  /// Puts another byte in the place of one, counted from the first.
+  package func overwrite(_ byte: UInt8, at index: Int) {
+    precondition(index >= 0 && index < count)
+    unsafe (base + start + index).storeBytes(of: byte, as: UInt8.self)
+  }
+
+  /// Has room for so many bytes in all; of a buffer with memory of its own.
+  package func grow(to capacity: Int) {
+    precondition(ownsMemory && capacity >= self.capacity)
+    _ = unsafe moveOut(to: capacity)
+  }
+
   package func removeAll() {
     start = 0
     end = 0

@@ -11,16 +11,21 @@ final class AccessLog {
   private let configJSON: [UInt8]
   private let loop: EventLoop
   private let flushWaiter: Waiter
-  private var lines: [UInt8] = []
+  private let lines = Buffer(capacity: AccessLog.batchBytes + AccessLog.lineBytesUsual)
   private var isRetired = false
   private var timeSecond = Int64.min
   private var timePrefix: [UInt8] = []
   /// Of a line that is no JSON object.
   private var noted = NotedValues()
+  private var line: [UInt8] = []
 
   /// A batch is handed over at this size, or after `delayMs`.
   private static let batchBytes = 64 << 10
   private static let delayMs: Int64 = 25
+  private static let lineBytesUsual = 16 << 10
+  /// More than any value that is appended whole or not at all: while so much room is left, nothing
+  /// was left out.
+  private static let roomLeftMin = 256
 
   init(_ settings: AccessLogSettings, writer: LogWriter, configDigest: String, loop: EventLoop) {
     self.writer = writer
@@ -31,7 +36,6 @@ final class AccessLog {
     configJSON = json
     self.loop = loop
     flushWaiter = Waiter(on: loop)
-    lines.reserveCapacity(Self.batchBytes + 4096)
   }
 
   /// Another takes its place; the lines of requests that still end here are handed over at once.
@@ -48,7 +52,14 @@ final class AccessLog {
       if rate < 1, Double.random(in: 0..<1) >= rate { return }
     }
     let mustArm = lines.isEmpty
+    let start = lines.count
     append(request, endedNs)
+    while lines.room < Self.roomLeftMin {
+      // It may be cut: it is written again, with as much room as it takes.
+      lines.truncate(to: start)
+      lines.grow(to: lines.capacity * 2)
+      append(request, endedNs)
+    }
     if lines.count >= Self.batchBytes || isRetired {
       flush()
     } else if mustArm {
@@ -59,8 +70,9 @@ final class AccessLog {
   /// Hands over what there is.
   func flush() {
     if lines.isEmpty { return }
-    writer.write(lines)
-    lines.removeAll(keepingCapacity: true)
+    let lines = lines
+    writer.write([UInt8](copying: lines.readable))
+    lines.removeAll()
   }
 
   /// Hands over what has waited long enough, until `retire`; the worker runs it as a task.
@@ -79,27 +91,30 @@ final class AccessLog {
     switch layout.arrangement {
     case .object:
       if layout.dialect == .ecs { appendConstants(status: request.record.status) }
-      if lines.count == start { lines.append(UInt8(ascii: ",")) }
-      lines[start] = UInt8(ascii: "{")
+      if lines.count == start { lines.append(byte: UInt8(ascii: ",")) }
+      lines.overwrite(UInt8(ascii: "{"), at: start)
       lines.append("}\n")
     case .logfmt:
       noteValues(from: start)
-      noted.appendLogfmt(to: &lines)
-      lines.append(UInt8(ascii: "\n"))
+      noted.appendLogfmt(to: &line)
     case .combined:
       noteValues(from: start)
-      noted.appendCombined(at: LogTime.combined(epochSeconds: timeSecond), to: &lines)
-      lines.append(UInt8(ascii: "\n"))
+      noted.appendCombined(at: LogTime.combined(epochSeconds: timeSecond), to: &line)
     case .template(let parts):
       noteValues(from: start)
-      noted.append(parts, to: &lines)
-      lines.append(UInt8(ascii: "\n"))
+      noted.append(parts, to: &line)
+    }
+    if !line.isEmpty || lines.count == start {
+      lines.append(line)
+      lines.append("\n")
+      line.removeAll(keepingCapacity: true)
     }
   }
 
   private func noteValues(from start: Int) {
-    noted.take(lines[start...])
-    lines.removeSubrange(start...)
+    let lines = lines
+    noted.take(lines.slice(start..<lines.count))
+    lines.truncate(to: start)
   }
 
   /// The values, each behind its name, or bare and noted where they are put together later.
@@ -140,9 +155,9 @@ final class AccessLog {
     }
 
     if key(.time) { appendTime(Clock.wallMs()) }
-    if key(.id) { appendText(request.id) }
-    if key(.listener) { lines += request.listener.nameJSON }
-    if key(.client) { appendText(request.client) }
+    if key(.id) { appendPlain(request.id) }
+    if key(.listener) { lines.append(request.listener.nameJSON) }
+    if key(.client) { appendPlain(request.client) }
     if head.byteCount > 0 {
       if key(.method) {
         if dialect == .otel, case .other = head.method {
@@ -170,26 +185,26 @@ final class AccessLog {
     if let tls = request.connection.stream.tls {
       if key(.tls) { appendVersion(of: tls) }
       if let certificate = tls.clientCertificate, key(.tlsClient) {
-        JSONWriter.appendString(certificate.subject, to: &lines)
+        appendJSON(certificate.subject)
       }
     }
     if head.byteCount > 0, let agent = head.first(.userAgent), key(.userAgent) {
       string(agent.value.prefix(Limits.loggedAgentBytesMax))
     }
-    if let route = request.record.route, key(.route) { lines += route.nameJSON }
+    if let route = request.record.route, key(.route) { lines.append(route.nameJSON) }
     if key(.status) { appendNumber(request.record.status) }
     if let reason = request.record.reason, key(.reason) {
-      JSONWriter.appendString(reason.word, to: &lines)
+      appendJSON(reason.word)
     }
     if let caller = request.record.caller {
-      if key(.issuer) { lines += caller.issuerNameJSON }
-      if !caller.jtiJSON.isEmpty, key(.jti) { lines += caller.jtiJSON }
+      if key(.issuer) { lines.append(caller.issuerNameJSON) }
+      if !caller.jtiJSON.isEmpty, key(.jti) { lines.append(caller.jtiJSON) }
       if isWanted(.claims) {
         appendClaims(caller.claimsJSON, request.record.clientIDJSON, from: start)
       }
-      if key(.identity) { lines += caller.identityJSON }
+      if key(.identity) { lines.append(caller.identityJSON) }
       if !caller.identityRuleJSON.isEmpty, key(.identityRule) {
-        lines += caller.identityRuleJSON
+        lines.append(caller.identityRuleJSON)
       }
     }
     if request.record.route != nil {
@@ -201,16 +216,20 @@ final class AccessLog {
         }
       }
       if key(.exchange) {
-        lines.append(UInt8(ascii: "\""))
+        lines.append(byte: UInt8(ascii: "\""))
         lines.append(request.record.exchange.word)
-        lines.append(UInt8(ascii: "\""))
+        lines.append(byte: UInt8(ascii: "\""))
       }
     }
     if !request.record.exchangeError.isEmpty, key(.exchangeError) {
-      JSONWriter.appendString(request.record.exchangeError, to: &lines)
+      appendJSON(request.record.exchangeError)
     }
-    if !request.record.audienceJSON.isEmpty, key(.audience) { lines += request.record.audienceJSON }
-    if !request.record.upstreamJSON.isEmpty, key(.upstream) { lines += request.record.upstreamJSON }
+    if !request.record.audienceJSON.isEmpty, key(.audience) {
+      lines.append(request.record.audienceJSON)
+    }
+    if !request.record.upstreamJSON.isEmpty, key(.upstream) {
+      lines.append(request.record.upstreamJSON)
+    }
     if request.record.upstreamStatus > 0, key(.upstreamStatus) {
       appendNumber(request.record.upstreamStatus)
     }
@@ -234,27 +253,46 @@ final class AccessLog {
     part(.connectMs, request.record.connectNs)
     part(.firstByteMs, request.record.firstByteNs)
     if isWanted(.trace), let trace = request.traceID, key(.trace) {
-      lines.append(UInt8(ascii: "\""))
-      trace.append(to: &lines)
-      lines.append(UInt8(ascii: "\""))
+      lines.append(byte: UInt8(ascii: "\""))
+      var text: [UInt8] = []
+      trace.append(to: &text)
+      lines.append(text)
+      lines.append(byte: UInt8(ascii: "\""))
     }
     if let aborted = request.record.aborted, key(.aborted) {
       lines.append(aborted == .client ? "\"client\"" : "\"upstream\"")
     }
-    if key(.config) { lines += configJSON }
+    if key(.config) { lines.append(configJSON) }
   }
 
   /// A string. What needs no escape, as most of them, is copied as a whole.
   private func appendText(_ text: Span<UInt8>) {
     var index = 0
     while index < text.count, Self.isPlain(text[index]) { index &+= 1 }
-    guard index == text.count else { return JSONWriter.appendString(text, to: &lines) }
-    lines.append(UInt8(ascii: "\""))
-    lines.append(copying: text)
-    lines.append(UInt8(ascii: "\""))
+    guard index == text.count else { return appendJSON(text) }
+    lines.append(byte: UInt8(ascii: "\""))
+    lines.append(text)
+    lines.append(byte: UInt8(ascii: "\""))
   }
 
   private func appendText(_ text: [UInt8]) { appendText(text.span) }
+
+  /// A string in which nothing can need an escape.
+  private func appendPlain(_ text: [UInt8]) {
+    lines.append(byte: UInt8(ascii: "\""))
+    lines.append(text)
+    lines.append(byte: UInt8(ascii: "\""))
+  }
+
+  private func appendJSON(_ text: Span<UInt8>) {
+    var json: [UInt8] = []
+    JSONWriter.appendString(text, to: &json)
+    lines.append(json)
+  }
+
+  private func appendJSON(_ text: String) { appendJSON(text.utf8Span.span) }
+
+  private func appendJSON(_ text: [UInt8]) { appendJSON(text.span) }
 
   @inline(__always)
   private static func isPlain(_ byte: UInt8) -> Bool {
@@ -266,32 +304,32 @@ final class AccessLog {
     if claims.isEmpty, clientID.isEmpty { return }
     guard case .object = layout.arrangement else {
       noted.begin(.claims, at: lines.count - start)
-      lines += claims
+      lines.append(claims)
       if !clientID.isEmpty {
         lines.append(claims.isEmpty ? "\"client_id\":" : ",\"client_id\":")
-        lines += clientID
+        lines.append(clientID)
       }
       return
     }
     if layout.dialect == .own {
       if !claims.isEmpty {
-        lines.append(UInt8(ascii: ","))
-        lines += claims
+        lines.append(byte: UInt8(ascii: ","))
+        lines.append(claims)
       }
     } else {
       JSONMembers.each(of: claims.span) { name, value in
         lines.append(",\"")
         lines.append(LogNames.claimPrefix)
-        lines.append(copying: name)
+        lines.append(name)
         lines.append("\":")
-        lines.append(copying: value)
+        lines.append(value)
       }
     }
     if clientID.isEmpty { return }
     lines.append(",\"")
     if layout.dialect != .own { lines.append(LogNames.claimPrefix) }
     lines.append("client_id\":")
-    lines += clientID
+    lines.append(clientID)
   }
 
   /// What ECS wants in every event.
@@ -304,30 +342,38 @@ final class AccessLog {
 
   private func appendVersion(of tls: TLSSession) {
     let version = tls.version
-    if layout.dialect == .own { return JSONWriter.appendString(version, to: &lines) }
+    if layout.dialect == .own { return appendJSON(version) }
     // "1.3" of "TLSv1.3"
-    JSONWriter.appendString(String(version.drop { !$0.isNumber }), to: &lines)
+    appendJSON(String(version.drop { !$0.isNumber }))
   }
 
-  private func appendNumber(_ number: UInt64) { Decimal.append(number, to: &lines) }
+  private func appendNumber(_ number: UInt64) { lines.append(decimal: number) }
 
   /// None that is told is below 0.
   private func appendNumber(_ number: Int) { appendNumber(UInt64(clamping: number)) }
+
+  /// The three digits of a number below a thousand.
+  private func appendDigits(_ number: UInt64) {
+    lines.append(byte: UInt8(ascii: "0") + UInt8(truncatingIfNeeded: number / 100 % 10))
+    lines.append(byte: UInt8(ascii: "0") + UInt8(truncatingIfNeeded: number / 10 % 10))
+    lines.append(byte: UInt8(ascii: "0") + UInt8(truncatingIfNeeded: number % 10))
+  }
 
   /// A number with three decimals.
   private func appendThousandths(_ thousandths: Int64) {
     let thousandths = UInt64(clamping: thousandths)
     appendNumber(thousandths / 1_000)
-    lines.append(UInt8(ascii: "."))
-    Decimal.append(thousandths % 1_000, digits: 3, to: &lines)
+    lines.append(byte: UInt8(ascii: "."))
+    appendDigits(thousandths % 1_000)
   }
 
   /// Seconds with six decimals.
   private func appendSeconds(_ ns: Int64) {
     let micros = max(0, ns / 1_000)
     appendNumber(Int(micros / 1_000_000))
-    lines.append(UInt8(ascii: "."))
-    Decimal.append(UInt64(micros % 1_000_000), digits: 6, to: &lines)
+    lines.append(byte: UInt8(ascii: "."))
+    appendDigits(UInt64(micros / 1_000 % 1_000))
+    appendDigits(UInt64(micros % 1_000))
   }
 
   /// RFC 3339 with milliseconds; the part up to the second is made once a second.
@@ -341,12 +387,10 @@ final class AccessLog {
       timePrefix.removeLast(min(5, timePrefix.count))
     }
     let rest = nowMs % 1_000
-    lines.append(UInt8(ascii: "\""))
-    lines += timePrefix
-    lines.append(UInt8(ascii: "."))
-    lines.append(UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest / 100))
-    lines.append(UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest / 10 % 10))
-    lines.append(UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest % 10))
+    lines.append(byte: UInt8(ascii: "\""))
+    lines.append(timePrefix)
+    lines.append(byte: UInt8(ascii: "."))
+    appendDigits(UInt64(rest))
     lines.append("Z\"")
   }
 }

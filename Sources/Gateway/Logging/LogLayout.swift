@@ -76,7 +76,7 @@ struct NotedValues {
     marks.append((field, start))
   }
 
-  mutating func take(_ bytes: ArraySlice<UInt8>) { text += bytes }
+  mutating func take(_ bytes: Span<UInt8>) { text.append(copying: bytes) }
 
   /// The values, in order; the claims' members among them.
   private func values(_ body: (AccessLogField, Span<UInt8>) -> Void) {
