@@ -241,3 +241,27 @@ def test_every_line_of_a_busy_gateway_is_written(world, gateway, person):
         "600 lines",
     )
     assert len({record["id"] for record in records}) == 600
+
+
+@pytest.mark.parametrize("format", ["json", "logfmt"])
+def test_a_line_of_any_length_is_whole(world, person, format):
+    """Longer than what is handed over at a time, and beginning at its every part."""
+    routes = world.routes(
+        {"match": {"path": "/*"}, "authenticate": "none", "respond": {"status": 204}},
+        limits={"requestLine": "1MiB"},
+    )
+    routes["accessLog"] = {"path": "access.log", "format": format}
+    lengths = [1, 20_000, 70_000, 5, 300_000, 64_000, 999_000, 2, *range(15_000, 20_000, 250)]
+    with world.gateway(routes) as gateway:
+        file = gateway.folder / "access.log"
+        with world.connect(gateway) as connection:
+            for length in lengths:
+                answer = connection.request("GET", "/" + length * "x", person)
+                assert answer.status == 204
+        until(lambda: file.exists() and file.read_text().count("\n") == len(lengths), "the lines")
+        for line, length in zip(file.read_text().splitlines(), lengths):
+            path = "/" + length * "x"
+            if format == "json":
+                assert json.loads(line)["path"] == path
+            else:
+                assert f" path={path} " in line and " config=" in line
