@@ -56,7 +56,7 @@ def test_one_too_many_is_told_when_to_come_again_and_logged(gateway):
     with full(gateway), Connection(gateway.port) as connection:
         answer = connection.answer()
         assert (answer.status, answer.problem) == (503, "overloaded")
-        assert answer.value("retry-after") == "1"
+        assert answer.value("retry-after") in ("1", "2", "3")
         assert answer.values("connection") == ["close"]
         connection.socket.shutdown(socket.SHUT_WR)
         assert connection.ended()

@@ -64,6 +64,10 @@ actor Worker {
   /// Callers of TLS listeners who have not said anything yet.
   private var silent: [ObjectIdentifier: Waiter] = [:]
   private let handshakes: HandshakePlaces
+  private let overload: Overload
+  private var pressure = ConnectionPressure()
+  /// How many busy connections are yet to end with an answer, because there are too many.
+  private var closesWanted = 0
 
   init(loop: EventLoop, process: ProcessState, index: Int) {
     self.loop = loop
@@ -71,6 +75,7 @@ actor Worker {
     self.index = index
     handshakes = HandshakePlaces(
       Limits.handshakesMax, graceMs: Limits.handshakeGraceMs, loop: loop)
+    overload = Overload(process, index: index)
   }
 
   /// Begins to serve, or goes on by another configuration. Requests that are under way end by the
@@ -80,7 +85,8 @@ actor Worker {
     let engine: Engine
     do throws(CryptoFault) {
       engine = try Engine(
-        plan.shared, worker: self, index: index, workers: plan.workers, loop: loop, after: former)
+        plan.shared, worker: self, index: index, workers: plan.workers, loop: loop,
+        overload: overload, after: former)
     } catch {
       // `prepare` has made a digester before: this is a machine without memory.
       process.report(.error("worker \(index) can't start: \(error)"))
@@ -116,6 +122,12 @@ actor Worker {
       }
     }
     if former == nil {
+      let (overload, handshakes) = (overload, handshakes)
+      loop.watchWait { standingMs in
+        overload.endWindow(standingMs: standingMs)
+        handshakes.bound(
+          to: overload.isBehind ? Limits.handshakesMaxBehind : Limits.handshakesMax)
+      }
       loop.spawn { await self.trimBuffers() }
       if index == 0 { loop.spawn { await self.sampleTraffic() } }
     }
@@ -230,7 +242,8 @@ actor Worker {
         acceptedInTurn += 1
         connectionSerial += 1
         admit(connection, peer, door, serial: connectionSerial)
-        if acceptedInTurn >= Limits.acceptsPerTurn {
+        let isBehind = isForCallers && overload.isBehind
+        if acceptedInTurn >= (isBehind ? Limits.acceptsPerTurnBehind : Limits.acceptsPerTurn) {
           acceptedInTurn = 0
           await waiter.pause()
         }
@@ -264,6 +277,7 @@ actor Worker {
     case .listener(let name):
       guard let engine, let listener = engine.listeners[name] else { return }
       let isWelcome = engine.shared.takeConnection() || makeRoom()
+      if !pressure.isHigh, areConnectionsMany(engine) { loop.spawn { await self.relieve() } }
       loop.spawn {
         if isWelcome {
           await self.welcome(
@@ -290,6 +304,31 @@ actor Worker {
     process.takeConnectionGivenUp()
     guests[serial]?.connection.drain()
     return true
+  }
+
+  private func areConnectionsMany(_ engine: Engine) -> Bool {
+    pressure.look(
+      count: process.connectionCount,
+      limit: engine.shared.configuration.limits.connectionsMax)
+  }
+
+  /// Ends connections before there are none left, until there are enough again.
+  private func relieve() async {
+    let waiter = Waiter(on: loop)
+    while let engine, areConnectionsMany(engine) {
+      let limits = engine.shared.configuration.limits
+      let longestMs = loop.nowMs - max(limits.idleTimeoutMs / 4, Limits.giveWayAfterMs)
+      for _ in 0..<Limits.reliefIdlersMax {
+        guard
+          let serial = idlers.takeFirst(
+            since: longestMs, isStillIdle: { guests[$0]?.idleSinceMs == $1 })
+        else { break }
+        guests[serial]?.connection.drain()
+      }
+      closesWanted = min(Limits.reliefClosesMax, max(1, limits.connectionsMax / 100))
+      _ = await waiter.wait(untilMs: loop.nowMs + Limits.reliefEveryMs)
+    }
+    closesWanted = 0
   }
 
   private func welcome(
@@ -366,6 +405,10 @@ actor Worker {
         connection.park { self.loop.spawn { await self.serve(serial) } }
         return
       case .request, .faulty, .tooSlow: break
+      }
+      if closesWanted > 0, request != nil {
+        closesWanted -= 1
+        connection.closesAfterAnswer = true
       }
       if request == nil || adoptionsSeen != adoptions {
         adoptionsSeen = adoptions
