@@ -181,7 +181,9 @@ private struct SmallWorker {
     control.endWindow(standingMs: 96, nowNs: 0)
     let share = control.coldShare
     #expect(share < OverloadControl.whole && share > OverloadControl.whole / 2)
-    for standingMs in [86, 95, 90] as [Int64] { control.endWindow(standingMs: standingMs, nowNs: 0) }
+    for standingMs: Int64 in [86, 95, 90] {
+      control.endWindow(standingMs: standingMs, nowNs: 0)
+    }
     #expect(control.coldShare == share)
     control.endWindow(standingMs: 84, nowNs: 0)
     #expect(control.coldShare > share)
