@@ -3,6 +3,7 @@ gives way, and when there is room again there is room at once. More to do than a
 costs most is turned away, the others are served, and when it is over it is over."""
 
 import contextlib
+import itertools
 import os
 import socket
 
@@ -189,7 +190,7 @@ def test_before_the_limit_busy_callers_are_told_to_come_anew(gateway, world, per
 
 # -- more to do than a worker can
 
-CROWD = 600
+CROWD = 400
 
 
 @pytest.fixture(scope="module")
@@ -234,21 +235,21 @@ def test_too_much_to_do_is_turned_away_and_others_are_served(slow_world, busy, p
     with Connection(busy.port) as known:
         assert known.request("GET", "/x", person, token).status == 200
         with Crowd(busy.port, flood, CROWD) as crowd:
-            until(lambda: crowd.statuses[503] >= 300, "many to be turned away", 60)
+            until(lambda: crowd.statuses[503] >= 100, "many to be turned away", 60)
             before = crowd.statuses[401]
             served = 0
             for _ in range(200):
                 answer = known.request("GET", "/x", person, token)
                 assert answer.status in (200, 503)
                 served += answer.status == 200
-                if served == 20:
+                if served == 10:
                     break
-            assert served == 20
+            assert served == 10
             for path in ("/livez", "/readyz", "/metrics", "/status"):
                 assert busy.admin(path)[0] == 200
             until(lambda: metric(busy, "tollgate_work_wait_seconds ") > 0.005, "the wait", 30)
             # Of those, too, some are always looked at.
-            until(lambda: crowd.statuses[401] >= before + 50, "some to be verified", 60)
+            until(lambda: crowd.statuses[401] >= before + 30, "some to be verified", 60)
             assert busy.admin("/readyz")[0] == 200
     assert set(crowd.statuses) == {401, 503}
     assert crowd.ended == 0
@@ -268,15 +269,18 @@ def test_when_it_is_over_everybody_is_served_at_once(slow_world, busy, person):
     with Crowd(busy.port, forged, CROWD) as crowd:
         until(lambda: crowd.statuses[503] >= 100, "many to be turned away", 60)
 
-    def serves_a_new_one():
-        status = slow_world.ask(busy, "GET", "/x", person).status
-        assert status in (200, 503)
-        return status == 200
+    numbers = itertools.count()
 
-    until(serves_a_new_one, "a token that nobody knows yet to be served")
+    def serves_new_ones():
+        statuses = set()
+        for _ in range(20):
+            other = f"{person}-{next(numbers)}"
+            statuses.add(slow_world.ask(busy, "GET", "/x", other).status)
+        assert statuses <= {200, 503}
+        return statuses == {200}
+
+    until(serves_new_ones, "tokens that nobody knows yet to be served")
     until(lambda: metric(busy, "tollgate_work_wait_seconds ") == 0, "the wait to be over")
     before = shed_count(busy)
-    for number in range(20):
-        other = f"{person}-{number}"
-        assert slow_world.ask(busy, "GET", "/x", other).status == 200
+    assert serves_new_ones()
     assert shed_count(busy) == before
