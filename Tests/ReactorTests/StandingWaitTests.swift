@@ -62,8 +62,9 @@ struct StandingWaitTests {
       loop.watchWait { ms in told.withLock { $0.append(ms) } }
       let ending = Ending()
       for _ in 0..<tasks {
-        loop.spawn { @Sendable in
-          let waiter = Waiter(on: loop)
+        let waiter = stage.makeWaiter()
+        loop.spawn {
+          _ = stage
           while !ending.isNow {
             let endNs = Clock.monotonicNs() + 8_000_000 / Int64(tasks)
             while Clock.monotonicNs() < endNs {}
@@ -71,12 +72,16 @@ struct StandingWaitTests {
           }
         }
       }
-      let waiter = stage.makeWaiter()
-      while told.withLock({ $0.max() ?? 0 }) <= StandingWait.targetMs {
+      let (waiter, patience) = (stage.makeWaiter(), stage.patience)
+      while told.withLock({ $0.max() ?? 0 }) <= StandingWait.targetMs, loop.nowMs < patience {
         _ = await waiter.wait(untilMs: loop.nowMs + 20)
       }
       ending.end()
-      while told.withLock({ $0.last != 0 }) { _ = await waiter.wait(untilMs: loop.nowMs + 20) }
+      #expect(told.withLock { $0.max() ?? 0 } > StandingWait.targetMs)
+      while told.withLock({ $0.last != 0 }), loop.nowMs < patience {
+        _ = await waiter.wait(untilMs: loop.nowMs + 20)
+      }
+      #expect(told.withLock { $0.last } == 0)
     }
   }
 
