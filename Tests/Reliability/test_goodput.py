@@ -2,8 +2,9 @@
 twice and at five times as much, from callers who come whether or not others were answered.
 
 The gateway has core 0, the callers have the others. What is printed are ratios within one run, to
-the most that was served at any rate; the same rate twice, one after the other, is the noise.
-Asserted is only that nothing collapses: a busy machine takes more away than that.
+the most that was served at any rate; the same rate twice is the noise. Beside them stand those of
+what was answered 200 in a second of the gateway's own CPU time: on a machine where others want the
+core, too, only these tell of the gateway. Asserted is only that nothing collapses.
 """
 
 import contextlib
@@ -58,6 +59,14 @@ def many_files():
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
+def cpu_ns(pid):
+    total = 0
+    for task in os.listdir(f"/proc/{pid}/task"):
+        with contextlib.suppress(OSError):
+            total += int(pathlib.Path(f"/proc/{pid}/task/{task}/schedstat").read_text().split()[0])
+    return total
+
+
 class Run:
     """One gateway and its callers; each run of theirs has tokens that were never seen before."""
 
@@ -70,6 +79,7 @@ class Run:
             self.binary, self.gateway.port, rate, seconds, connections, self.tokens, KNOWN,
             self.every, self.fresh, DEADLINE_MS,
         ]  # fmt: skip
+        before = cpu_ns(self.gateway.pid)
         others = set(range(os.cpu_count())) - {0} or {0}
         done = subprocess.run(
             [str(word) for word in words], stdout=subprocess.PIPE, check=True,
@@ -77,6 +87,9 @@ class Run:
         )  # fmt: skip
         figures = json.loads(done.stdout)
         self.fresh = figures["fresh"]
+        spent = (cpu_ns(self.gateway.pid) - before) / 1e9
+        figures["per_cpu"] = (figures["good"] * seconds + figures["late"]) / spent
+        figures["refused_per_cpu"] = figures["refused"] / spent
         return figures
 
 
@@ -87,10 +100,10 @@ def routes(world):
 
 
 def judge(name, run):
-    # As much as is served of callers who wait for their answers.
+    # As much as one core serves of callers who wait for their answers.
     figures = run.ask(0, connections=64, seconds=3)
-    capacity = figures["good"]
-    offered = capacity + figures["refused"] / 3
+    capacity = figures["per_cpu"]
+    offered = capacity + figures["refused_per_cpu"]
     lines, all_figures = [], []
     for factor in RATES:
         figures = run.ask(offered * factor)
@@ -98,22 +111,23 @@ def judge(name, run):
         lines.append(
             f"  {factor:>3} x: good {figures['good']:.0f}/s of {figures['offered']:.0f}/s, "
             f"shed {figures['shed']}, late {figures['late']}, given up {figures['given_up']}, "
-            f"p50 {figures['p50']:.1f} ms, p99 {figures['p99']:.1f} ms of those answered 200"
+            f"{figures['per_cpu']:.0f} by CPU second, of those answered 200 "
+            f"p50 {figures['p50']:.1f} ms, p99 {figures['p99']:.1f} ms"
         )
-    peak = max(figures["good"] for _, figures in all_figures)
-    ratios = {}
-    for factor, figures in all_figures:
-        ratios.setdefault(factor, []).append(figures["good"] / peak)
-    said = ", ".join(
-        f"{factor} x {' '.join(f'{ratio:.2f}' for ratio in ratios[factor])}" for factor in ratios
-    )
-    marks = ", ".join(
-        f"{factor} x {'pass' if min(ratios[factor]) >= mark else 'MISSED'} (at least {mark})"
-        for factor, mark in ((2, 0.9), (5, 0.7))
-    )
-    print(f"\n{name}: {capacity:.0f}/s of 64 who wait; of the most that was served: {said}")
+    for measure, said in (("good", "in time"), ("per_cpu", "by CPU second")):
+        ratios = ratios_of(all_figures, measure)
+        shown = ", ".join(
+            f"{factor} x {' '.join(f'{ratio:.2f}' for ratio in ratios[factor])}"
+            for factor in ratios
+        )
+        marks = ", ".join(
+            f"{factor} x {'pass' if min(ratios[factor]) >= mark else 'MISSED'} (at least {mark})"
+            for factor, mark in ((2, 0.9), (5, 0.7))
+        )
+        lines.append(f"  {said}, of the most: {shown}: {marks}")
+    print(f"\n{name}: {capacity:.0f} by CPU second for 64 who wait")
     print("\n".join(lines))
-    print(f"  goodput: {marks}")
+    ratios = ratios_of(all_figures, "per_cpu")
     for factor in (2, 5):
         assert max(ratios[factor]) > 0.35, f"{name} collapses at {factor} x"
     assert run.gateway.admin("/readyz")[0] == 200
@@ -121,6 +135,14 @@ def judge(name, run):
     after = run.ask(offered * 0.3, seconds=2)
     late = run.ask(offered * 0.3, seconds=2)
     print(f"  afterwards, at 0.3 x: shed {after['shed']}, then {late['shed']}")
+
+
+def ratios_of(all_figures, measure):
+    peak = max(figures[measure] for _, figures in all_figures)
+    ratios = {}
+    for factor, figures in all_figures:
+        ratios.setdefault(factor, []).append(figures[measure] / peak)
+    return ratios
 
 
 def pinned():
@@ -148,7 +170,7 @@ def forged_rate(world, run, tokens):
     bad = world.issuer.forged("nobody")
     tokens.write_text("\n".join([bad] * (KNOWN + 1)) + "\n")
     figures = run.ask(0, connections=64, seconds=2)
-    return figures["refused"] / 2
+    return figures["refused_per_cpu"]
 
 
 @pytest.mark.timeout(900)
