@@ -284,3 +284,13 @@ def test_when_it_is_over_everybody_is_served_at_once(slow_world, busy, person):
     before = shed_count(busy)
     assert serves_new_ones()
     assert shed_count(busy) == before
+
+
+@pytest.mark.timeout(240)
+def test_who_has_gone_meanwhile_is_served_by_nobody(slow_world, busy):
+    """A queue of requests whose callers have left is no work: the log says that they have."""
+    forged = request_bytes("GET", "/gone", "nobody", slow_world.issuer.forged("nobody"))
+    with Crowd(busy.port, forged, CROWD) as crowd:
+        until(lambda: crowd.statuses[503] >= 100, "many to be turned away", 60)
+    record = busy.logged(path="/gone", reason="caller_gone")
+    assert record["status"] == 499 and record.get("auth") != "verified"

@@ -1,3 +1,4 @@
+import HTTP
 import Reactor
 
 /// One worker's look at how far it is behind, and what it turns away for it.
@@ -40,14 +41,21 @@ final class Overload {
 
   /// Turns a request away, before anything is done for it that costs, where there are too many.
   func checkKnown(_ request: Request) throws(Refusal) {
+    try checkPresence(of: request)
     if control.admitsKnown(atNs: request.record.startedNs) { return }
     throw shed()
   }
 
   /// Turns away a request whose token would have to be verified, or exchanged.
   func checkCold(_ request: Request) throws(Refusal) {
+    try checkPresence(of: request)
     if control.admitsCold(atNs: request.record.startedNs) { return }
     throw shed()
+  }
+
+  /// Who waited too long and has gone is served by nobody: of a queue that may be the most.
+  private func checkPresence(of request: Request) throws(Refusal) {
+    if request.connection.stream.socket.hasPeerEnded { throw Refusal(.callerGone) }
   }
 
   /// Counts what it took to turn a request away.
