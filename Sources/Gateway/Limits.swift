@@ -57,8 +57,10 @@ package enum Limits {
   /// of long ones would push other callers' lines out of the queue.
   static let loggedAgentBytesMax = 1_024
   static let loggedTokenIDBytesMax = 256
-  /// Connections accepted before those that are there have their turn.
+  /// Connections accepted before those that are there have their turn; the fewer while these wait:
+  /// the others wait with the kernel, and are connected when they come to their turn.
   static let acceptsPerTurn = 64
+  static let acceptsPerTurnBehind = 8
   /// Access log lines that wait for the disk: four seconds of 10,000 lines of 400 bytes. A short
   /// stall costs nothing, a long one not memory; what does not fit is dropped and counted.
   static let logQueuedBytesMax = 16 << 20
@@ -88,6 +90,20 @@ package enum Limits {
   /// handshake has not ended after it, gives way to a new one: thousands that idle must not keep
   /// callers out, and in a second few callers come back.
   static let giveWayAfterMs: Int64 = 5_000
+  /// Where callers' connections are nearly as many as may be, it is looked so often whether they
+  /// still are; then those that idle for longer than a quarter of their time end, and some that are
+  /// in use with their next answer, so that their callers may come out elsewhere. Few at once by
+  /// each worker: most come back, over TLS at a millisecond each.
+  static let reliefEveryMs: Int64 = 250
+  static let reliefIdlersMax = 1_024
+  static let reliefClosesMax = 32
+  /// Who is turned away for others' number is to come again after one to so many seconds.
+  static let retryAfterSecondsMax = 3
+  /// The operator is told at most so often, by each worker, how many that were.
+  static let shedReportEveryMs: Int64 = 10_000
+  /// With so many times an exchange's `concurrency` waiting for a call, who came last is next: of
+  /// a queue that long the others' time is over before they come to their turn.
+  static let exchangesInOrder = 16
   /// At the process's end tunnels that nobody ends are ended so long before `shutdown.grace` is
   /// over: time for a close to reach the callers and for their lines to reach the log.
   static let tunnelFarewellMs: Int64 = 1_500
@@ -102,6 +118,8 @@ package enum Limits {
   /// ends some 1,300 RSA handshakes a second, so twice as many as that are under way where each
   /// takes 200 ms; at some 35 KiB each they bound what a flood of them costs.
   static let handshakesMax = 512
+  /// The same while those who are connected wait: a few still end in each turn's time.
+  static let handshakesMaxBehind = 64
   /// While somebody waits, the oldest handshake ends when it took longer than this: who stalls must
   /// not hold a place to the deadline. A caller that means it needs two round trips.
   static let handshakeGraceMs: Int64 = 2_000

@@ -18,6 +18,8 @@ package struct Refusal: Error {
   package var claims: [UInt8] = []
   /// The token service's error code and description, for the log only; bounded and escaped there.
   package var exchangeError: [UInt8] = []
+  /// Whether the worker has too much to do, and no more than that: the connection is kept.
+  package var isShed = false
 
   package init(_ reason: Reason, _ detail: String? = nil, retryAfter: Int? = nil) {
     self.reason = reason

@@ -69,8 +69,15 @@ package final class ConnectionCount: Sendable {
   private let places: Places
   private let keepers = Mutex<[RemoteWaiter]>([])
 
-  /// - Parameter queue: how many may wait for a connection.
-  package init(max: Int, queue: Int = 0) { places = Places(max, queueMax: queue) }
+  /// Shorter queues are served in their order until they are full.
+  private static let orderedMax = 20
+
+  /// - Parameter queue: how many may wait for a connection; where they are nearly as many, who came
+  ///   last is next (`Places`).
+  package init(max: Int, queue: Int = 0) {
+    let newestFirstAt = queue < Self.orderedMax ? Int.max : queue - queue / 20
+    places = Places(max, queueMax: queue, newestFirstAt: newestFirstAt)
+  }
 
   /// Takes one of the connections, waiting for it where there is none: idle connections of other
   /// workers give way then.

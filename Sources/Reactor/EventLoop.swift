@@ -25,6 +25,8 @@ package final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable
 
   private let epoll: FileDescriptor
   private let doorbell: FileDescriptor
+  /// Takes its turn behind the sockets that are ready: see `noteWait`.
+  private let marker: FileDescriptor
   private let owner = Atomic<UInt>(0)
   private let inbox = Mutex(Inbox())
 
@@ -37,6 +39,14 @@ package final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable
   private var paused: [UInt64] = []
   private var isStopped = false
 
+  private var standingWait: StandingWait
+  /// Told at the end of each of its windows in which the loop ran.
+  private var onStandingWait: ((Int64) -> Void)?
+  /// When the loop went to sleep; nil where it didn't.
+  private var sleepsSinceMs: Int64?
+  /// Since when the marker waits; nil where it doesn't.
+  private var markedMs: Int64?
+
   /// What other threads sent. `isRung` keeps a second ring from costing a system call.
   private struct Inbox {
     var jobs: [UnownedJob] = []
@@ -46,6 +56,7 @@ package final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable
   }
 
   private static let doorbellToken = UInt64.max
+  private static let markerToken = UInt64.max - 1
   /// Events taken in one call; more wait for the next turn.
   private static let eventsMax = 256
 
@@ -56,13 +67,20 @@ package final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable
       adopting: try SystemError.check("epoll_create1") { clinux_epoll_create() })
     let doorbell = FileDescriptor(
       adopting: try SystemError.check("eventfd") { clinux_eventfd() })
-    let (epollRaw, doorbellRaw) = (epoll.raw, doorbell.raw)
+    let marker = FileDescriptor(adopting: try SystemError.check("eventfd") { clinux_eventfd() })
+    let (epollRaw, doorbellRaw, markerRaw) = (epoll.raw, doorbell.raw, marker.raw)
     _ = try SystemError.check("epoll_ctl") {
       clinux_epoll_add_reading(epollRaw, doorbellRaw, Self.doorbellToken)
     }
+    _ = try SystemError.check("epoll_ctl") {
+      clinux_epoll_add_reading(epollRaw, markerRaw, Self.markerToken)
+    }
     self.epoll = epoll
     self.doorbell = doorbell
-    nowMs = Clock.monotonicNs() / 1_000_000
+    self.marker = marker
+    let nowMs = Clock.monotonicNs() / 1_000_000
+    self.nowMs = nowMs
+    standingWait = StandingWait(nowMs: nowMs)
   }
 
   /// Runs the loop on the calling thread until `stop`.
@@ -76,8 +94,10 @@ package final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable
         runReadyJobs()
         guard let list = events.baseAddress else { return }
         let count = unsafe epoll_wait(epoll.raw, list, CInt(Self.eventsMax), timeout())
+        let beganMs = nowMs
         nowMs = Clock.monotonicNs() / 1_000_000
         turn &+= 1
+        noteWait(sinceMs: beganMs, isFull: count == CInt(Self.eventsMax))
         // -1 is EINTR: the signal thread has the signal, here it is a turn without events.
         var index = 0
         while index < count {
@@ -110,11 +130,49 @@ package final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable
 
   /// Milliseconds epoll may sleep: none while jobs are left, else to the first deadline.
   private func timeout() -> CInt {
+    sleepsSinceMs = nil
     if !ready.isEmpty || !paused.isEmpty { return 0 }
-    guard let firstMs = deadlines.firstMs else { return -1 }
+    guard let firstMs = deadlines.firstMs else {
+      sleepsSinceMs = nowMs
+      return -1
+    }
     let now = Clock.monotonicNs() / 1_000_000
+    sleepsSinceMs = now
     // One more than the difference: the deadline's millisecond must have passed.
     return CInt(clamping: max(0, firstMs &- now &+ 1))
+  }
+
+  /// Has `tell` called on the loop's thread about every 100 ms in which the loop runs, with how
+  /// long what is ready waits there (`StandingWait.ms`).
+  package func watchWait(_ tell: @escaping (_ standingMs: Int64) -> Void) {
+    onStandingWait = tell
+  }
+
+  /// Notes how long what the loop has just found has waited, by what it knows anyway: nobody where
+  /// it slept, else about as long as the last turn took. Where there is more than it takes at once
+  /// that is too little; then a marker of our own waits its turn behind all others, and tells.
+  private func noteWait(sinceMs beganMs: Int64, isFull: Bool) {
+    if markedMs == nil {
+      if isFull {
+        var one: UInt64 = 1
+        if unsafe write(marker.raw, &one, 8) == 8 { markedMs = nowMs }
+      } else {
+        let lookedMs = sleepsSinceMs ?? nowMs
+        // Whose sleep lasted found nothing ready; the clock's next tick alone is no sleep.
+        standingWait.note(nowMs - lookedMs > 1 ? 0 : lookedMs - beganMs)
+      }
+    }
+    guard standingWait.isDue(nowMs: nowMs) else { return }
+    if let markedMs, standingWait.isUnknown { standingWait.note(nowMs - markedMs) }
+    standingWait.endWindow(nowMs: nowMs)
+    onStandingWait?(standingWait.ms)
+  }
+
+  private func takeMarker() {
+    var count: UInt64 = 0
+    _ = unsafe read(marker.raw, &count, 8)
+    if let markedMs { standingWait.note(nowMs - markedMs) }
+    markedMs = nil
   }
 
   private func handle(_ event: epoll_event) {
@@ -122,6 +180,8 @@ package final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable
     let token = unsafe clinux_event_token(&event)
     if token == Self.doorbellToken {
       takeInbox()
+    } else if token == Self.markerToken {
+      takeMarker()
     } else if let socket = sockets[token] {
       unsafe socket.mark(event.events)
     }

@@ -5,27 +5,51 @@ import Synchronization
 /// A place that is given back belongs to whoever waits longest before that one is woken. So nobody
 /// who comes later takes it, a wake-up that was meant for somebody else takes nothing, and who
 /// gives up just then passes it on: no place is lost while somebody waits.
+///
+/// In a queue that has become too long everybody would wait until they are not wanted any more, and
+/// all that is done is done in vain. So from some length on who came last is next, until it is
+/// short again; and where it is full, who has waited for long gives way to who comes.
 package final class Places: Sendable {
+  private struct Waiting {
+    let waiter: RemoteWaiter
+    let sinceMs: Int64
+  }
+
   private struct State {
     var taken = 0
-    var queue: [RemoteWaiter] = []
+    var queue: [Waiting] = []
     /// Places that are somebody's who has not woken yet.
     var granted: [RemoteWaiter] = []
+    /// Who had to give way and has not woken yet.
+    var displaced: [RemoteWaiter] = []
+    var isNewestFirst = false
   }
 
   private let count: Int
   private let queueMax: Int
+  private let newestFirstAt: Int
+  private let nowMs: @Sendable () -> Int64
   private let state = Mutex(State())
   private let waiting = Atomic<Int>(0)
   /// A copy of the state's, for looks without the lock.
   private let takenCount = Atomic<Int>(0)
 
+  /// Nobody gives way who has waited for less: a crowd that comes at once is served in its order.
+  static let patienceMs: Int64 = 100
+
   /// - Parameters:
   ///   - count: at least one.
   ///   - queueMax: how many may wait.
-  package init(_ count: Int, queueMax: Int = .max) {
+  ///   - newestFirstAt: with so many waiting who came last is next, until they are a tenth fewer.
+  ///   - nowMs: the monotonic clock.
+  package init(
+    _ count: Int, queueMax: Int = .max, newestFirstAt: Int = .max,
+    nowMs: @escaping @Sendable () -> Int64 = { Clock.monotonicNs() / 1_000_000 }
+  ) {
     self.count = max(1, count)
     self.queueMax = queueMax
+    self.newestFirstAt = max(1, newestFirstAt)
+    self.nowMs = nowMs
   }
 
   /// What came of an attempt to take a place.
@@ -58,6 +82,7 @@ package final class Places: Sendable {
     while true {
       let isSignalled = await waiter.wait(untilMs: deadlineMs)
       if takeGranted(remote) { return .taken }
+      if takeDisplaced(remote) { return .refused }
       if !isSignalled {
         leave(remote)
         return .timedOut
@@ -90,16 +115,36 @@ package final class Places: Sendable {
   enum Claim { case taken, queued, refused }
 
   func claim(_ waiter: RemoteWaiter) -> Claim {
-    state.withLock { state in
+    let (claim, displaced) = state.withLock { state -> (Claim, RemoteWaiter?) in
       if state.taken < count {
         state.taken += 1
         takenCount.store(state.taken, ordering: .relaxed)
-        return .taken
+        return (.taken, nil)
       }
-      if state.queue.count >= queueMax { return .refused }
-      state.queue.append(waiter)
-      waiting.store(state.queue.count, ordering: .relaxed)
-      return .queued
+      let nowMs = nowMs()
+      var displaced: RemoteWaiter?
+      if state.queue.count >= queueMax {
+        guard state.isNewestFirst, let oldest = state.queue.first,
+          nowMs - oldest.sinceMs > Self.patienceMs
+        else { return (.refused, nil) }
+        displaced = oldest.waiter
+        state.displaced.append(oldest.waiter)
+        state.queue.removeFirst()
+      }
+      state.queue.append(Waiting(waiter: waiter, sinceMs: nowMs))
+      noteLength(&state)
+      return (.queued, displaced)
+    }
+    displaced?.signal()
+    return claim
+  }
+
+  /// Whether this waiter had to give way; it waits no more then.
+  private func takeDisplaced(_ waiter: RemoteWaiter) -> Bool {
+    state.withLock { state in
+      guard let index = state.displaced.firstIndex(of: waiter) else { return false }
+      state.displaced.remove(at: index)
+      return true
     }
   }
 
@@ -119,9 +164,9 @@ package final class Places: Sendable {
         state.granted.remove(at: index)
         return handOn(&state)
       }
-      if let index = state.queue.firstIndex(of: waiter) {
+      if let index = state.queue.firstIndex(where: { $0.waiter == waiter }) {
         state.queue.remove(at: index)
-        waiting.store(state.queue.count, ordering: .relaxed)
+        noteLength(&state)
       }
       return nil
     }
@@ -135,9 +180,19 @@ package final class Places: Sendable {
       takenCount.store(state.taken, ordering: .relaxed)
       return nil
     }
-    let next = state.queue.removeFirst()
-    state.granted.append(next)
-    waiting.store(state.queue.count, ordering: .relaxed)
-    return next
+    let next = state.isNewestFirst ? state.queue.removeLast() : state.queue.removeFirst()
+    state.granted.append(next.waiter)
+    noteLength(&state)
+    return next.waiter
+  }
+
+  private func noteLength(_ state: inout State) {
+    let length = state.queue.count
+    waiting.store(length, ordering: .relaxed)
+    if length >= newestFirstAt {
+      state.isNewestFirst = true
+    } else if length <= newestFirstAt - max(1, newestFirstAt / 10) {
+      state.isNewestFirst = false
+    }
   }
 }

@@ -1,13 +1,17 @@
 """More connections than `limits.connections`: who is too many is told so at little cost, who idles
-gives way, and when there is room again there is room at once."""
+gives way, and when there is room again there is room at once. More to do than a worker can: what
+costs most is turned away, the others are served, and when it is over it is over."""
 
 import contextlib
+import itertools
 import os
 import socket
 
 import pytest
 from harness.client import Broken, Connection, ask, request_bytes
+from harness.crowd import Crowd
 from harness.waiting import until
+from harness.world import World
 
 LIMIT = 20
 
@@ -56,7 +60,7 @@ def test_one_too_many_is_told_when_to_come_again_and_logged(gateway):
     with full(gateway), Connection(gateway.port) as connection:
         answer = connection.answer()
         assert (answer.status, answer.problem) == (503, "overloaded")
-        assert answer.value("retry-after") == "1"
+        assert answer.value("retry-after") in ("1", "2", "3")
         assert answer.values("connection") == ["close"]
         connection.socket.shutdown(socket.SHUT_WR)
         assert connection.ended()
@@ -160,3 +164,133 @@ def test_a_caller_who_says_nothing_gives_way_to_a_new_one(world, person):
         until(lambda: tls_status(world, gateway) == 401, "another, for TLS", 20, pause=0.2)
         ended = [connection for connection in silent if connection.ended(0.05)]
         assert 1 <= len(ended) < LIMIT
+
+
+def test_before_the_limit_busy_callers_are_told_to_come_anew(gateway, world, person):
+    """From 95 % of `limits.connections` on, a few at a time, until there is room."""
+    token = world.issuer.token(person)
+    with contextlib.ExitStack() as stack:
+        callers = [stack.enter_context(Connection(gateway.port)) for _ in range(LIMIT - 1)]
+        told = 0
+        for _ in range(100_000):
+            caller = callers.pop(0)
+            answer = caller.request("GET", "/x", person, token)
+            assert answer.status == 200
+            if answer.values("connection") == ["close"]:
+                assert caller.ended()
+                told += 1
+            else:
+                callers.append(caller)
+            if told == 2:
+                break
+        assert told == 2
+        for caller in callers[: LIMIT // 2]:
+            assert caller.request("GET", "/x", person, token).status == 200
+
+
+# -- more to do than a worker can
+
+CROWD = 400
+
+
+@pytest.fixture(scope="module")
+def slow_world(tmp_path_factory):
+    """Tokens that take long to verify."""
+    world = World(tmp_path_factory.mktemp("slow"), algorithms=("ES384",))
+    yield world
+    world.close()
+
+
+@pytest.fixture(scope="module")
+def busy(slow_world):
+    """A gateway with one worker."""
+    with slow_world.gateway(slow_world.routes(workers=1)) as gateway:
+        yield gateway
+
+
+def metric(gateway, name):
+    """The sum of a metric's samples that begin with `name`."""
+    lines = gateway.admin("/metrics")[1].splitlines()
+    return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(name))
+
+
+def shed_count(gateway):
+    lines = gateway.admin("/metrics")[1].splitlines()
+    return sum(
+        float(line.rpartition(" ")[2])
+        for line in lines
+        if line.startswith("http_server_request_duration_seconds_count{")
+        and 'error_type="overloaded"' in line
+    )
+
+
+@pytest.mark.timeout(240)
+def test_too_much_to_do_is_turned_away_and_others_are_served(slow_world, busy, person):
+    """Hundreds who send forged tokens without a pause: each costs a signature check. Some are told
+    to come again later, on a connection that stays; whose token is known is served, and so are
+    those who look after the gateway."""
+    token = slow_world.issuer.token(person)
+    forged = slow_world.issuer.forged("nobody")
+    flood = request_bytes("GET", "/x", "nobody", forged)
+    with Connection(busy.port) as known:
+        assert known.request("GET", "/x", person, token).status == 200
+        with Crowd(busy.port, flood, CROWD) as crowd:
+            until(lambda: crowd.statuses[503] >= 100, "many to be turned away", 60)
+            before = crowd.statuses[401]
+            served = 0
+            for _ in range(200):
+                answer = known.request("GET", "/x", person, token)
+                assert answer.status in (200, 503)
+                served += answer.status == 200
+                if served == 10:
+                    break
+            assert served == 10
+            for path in ("/livez", "/readyz", "/metrics", "/status"):
+                assert busy.admin(path)[0] == 200
+            until(lambda: metric(busy, "tollgate_work_wait_seconds ") > 0.005, "the wait", 30)
+            # Of those, too, some are always looked at.
+            until(lambda: crowd.statuses[401] >= before + 30, "some to be verified", 60)
+            assert busy.admin("/readyz")[0] == 200
+    assert set(crowd.statuses) == {401, 503}
+    assert crowd.ended == 0
+    assert set(crowd.reasons) == {"signature_invalid", "overloaded"}
+    # Not the same for all of them.
+    assert set(crowd.waits) == {"1", "2", "3"}
+    assert sum(crowd.waits.values()) == crowd.statuses[503]
+    record = busy.logged(reason="overloaded", status=503, path="/x")
+    assert record["route"] == "/*"
+    until(lambda: shed_count(busy) >= crowd.statuses[503], "all of them in the metrics")
+    until(lambda: "turned" in busy.err.read_text(), "a word to the operator")
+
+
+@pytest.mark.timeout(240)
+def test_when_it_is_over_everybody_is_served_at_once(slow_world, busy, person):
+    forged = request_bytes("GET", "/x", "nobody", slow_world.issuer.forged("nobody"))
+    with Crowd(busy.port, forged, CROWD) as crowd:
+        until(lambda: crowd.statuses[503] >= 100, "many to be turned away", 60)
+
+    numbers = itertools.count()
+
+    def serves_new_ones():
+        statuses = set()
+        for _ in range(20):
+            other = f"{person}-{next(numbers)}"
+            statuses.add(slow_world.ask(busy, "GET", "/x", other).status)
+        assert statuses <= {200, 503}
+        return statuses == {200}
+
+    until(serves_new_ones, "tokens that nobody knows yet to be served")
+    until(lambda: metric(busy, "tollgate_work_wait_seconds ") == 0, "the wait to be over")
+    before = shed_count(busy)
+    assert serves_new_ones()
+    assert shed_count(busy) == before
+
+
+@pytest.mark.timeout(240)
+def test_who_has_gone_meanwhile_is_served_by_nobody(slow_world, busy):
+    """A queue of requests whose callers have left is no work: the log says that they have."""
+    forged = request_bytes("GET", "/gone", "nobody", slow_world.issuer.forged("nobody"))
+    with Crowd(busy.port, forged, CROWD) as crowd:
+        until(lambda: crowd.statuses[503] >= 100, "many to be turned away", 60)
+    record = busy.logged(path="/gone", reason="caller_gone")
+    assert record["status"] == 499 and record.get("auth") != "verified"

@@ -329,7 +329,7 @@ def test_requests_over_the_queue_are_turned_away_and_the_others_served_in_order(
                 until(lambda w=wanted: w in gateway.admin("/metrics")[1], wanted)
         answer = ask(gateway.port, "GET", "/q?over", person, token)
         assert (answer.status, answer.problem) == (503, "overloaded")
-        assert answer.value("retry-after") == "1"
+        assert answer.value("retry-after") in ("1", "2", "3")
         # One that goes leaves the queue.
         waiting[1].close()
         until(lambda: 'waiting_requests{upstream="q"' in (m := gateway.admin("/metrics")[1])

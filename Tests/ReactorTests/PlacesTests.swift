@@ -4,6 +4,15 @@ import Testing
 
 @testable import Reactor
 
+/// A clock that stands still until it is told otherwise.
+private final class Clockwork: Sendable {
+  private let ms = Atomic<Int64>(0)
+
+  var nowMs: Int64 { ms.load(ordering: .relaxed) }
+
+  func advance(to nowMs: Int64) { ms.store(nowMs, ordering: .relaxed) }
+}
+
 /// Who waits for a place, and that none is lost: the limits of connections and of token calls.
 struct PlacesTests {
   @Test func `hands out so many and no more`() async throws {
@@ -48,6 +57,66 @@ struct PlacesTests {
           #expect(places.takeGranted(waiter.remote) == (number == index))
         }
       }
+    }
+  }
+
+  @Test func `of a queue that is too long who came last is next, until it is short`() async throws {
+    try await Stage.run { stage in
+      let places = Places(1, newestFirstAt: 10)
+      let waiters = (0..<12).map { _ in stage.makeWaiter() }
+      #expect(places.claim(stage.makeWaiter().remote) == .taken)
+      for waiter in waiters { #expect(places.claim(waiter.remote) == .queued) }
+      // 12, 11 and 10 wait, then 9: short enough, and the others have their order.
+      for index in [11, 10, 9, 0, 1, 2] {
+        places.give()
+        #expect(places.takeGranted(waiters[index].remote), "number \(index)")
+      }
+    }
+  }
+
+  @Test func `where it is full, who has waited long gives way to who comes`() async throws {
+    let clock = Clockwork()
+    try await Stage.run { stage in
+      let places = Places(1, queueMax: 2, newestFirstAt: 2, nowMs: { clock.nowMs })
+      let waiters = (0..<4).map { _ in stage.makeWaiter() }
+      #expect(places.claim(stage.makeWaiter().remote) == .taken)
+      #expect(places.claim(waiters[0].remote) == .queued)
+      #expect(places.claim(waiters[1].remote) == .queued)
+      clock.advance(to: 100)
+      #expect(places.claim(waiters[2].remote) == .refused)
+      clock.advance(to: 101)
+      #expect(places.claim(waiters[2].remote) == .queued)
+      #expect(await waiters[0].wait(untilMs: stage.patience))
+      // Nobody takes what another was displaced from, and no place is lost.
+      #expect(places.waitingCount == 2)
+      #expect(!places.takeGranted(waiters[0].remote))
+      places.give()
+      #expect(places.takeGranted(waiters[2].remote))
+      places.give()
+      #expect(places.takeGranted(waiters[1].remote))
+      places.give()
+      #expect(places.claim(waiters[3].remote) == .taken)
+    }
+  }
+
+  @Test func `who gave way is told that there is no place`() async throws {
+    let clock = Clockwork()
+    try await Stage.run { stage in
+      let places = Places(1, queueMax: 1, newestFirstAt: 1, nowMs: { clock.nowMs })
+      let (old, new) = (stage.makeWaiter(), stage.makeWaiter())
+      #expect(places.claim(stage.makeWaiter().remote) == .taken)
+      let (loop, remote) = (stage.loop, new.remote)
+      // It comes when the old one waits.
+      loop.spawn { @Sendable in
+        let waiter = Waiter(on: loop)
+        while places.waitingCount == 0 { await waiter.pause() }
+        clock.advance(to: 200)
+        _ = places.claim(remote)
+      }
+      #expect(await places.enter(old, untilMs: stage.patience) == .refused)
+      #expect(places.waitingCount == 1)
+      places.give()
+      #expect(places.takeGranted(new.remote))
     }
   }
 

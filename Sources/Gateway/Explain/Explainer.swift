@@ -76,7 +76,9 @@ extension Worker {
     _ question: Explainer.Question, _ shared: SharedState
   ) async -> Result<Explanation, SystemError> {
     do throws(CryptoFault) {
-      let engine = try Engine(shared, worker: self, index: 0, workers: 1, loop: loop)
+      let engine = try Engine(
+        shared, worker: self, index: 0, workers: 1, loop: loop,
+        overload: Overload(shared.process, index: 0))
       let digester = try Digester()
       do throws(SystemError) {
         switch question {

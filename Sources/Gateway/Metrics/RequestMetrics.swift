@@ -60,6 +60,10 @@ extension ProcessState {
     text.sample(1 as UInt64, [("version", Version.text)])
     text.begin("tollgate_connections", .gauge, "Callers' connections that are open.")
     text.sample(UInt64(max(0, connectionCount)))
+    text.begin(
+      "tollgate_work_wait_seconds", .gauge,
+      "How long what is ready waits to be run, at the worker where it is longest; 0 below 5 ms.")
+    text.sample(Double(waits.longestMs) / 1_000)
     guard let usage = ProcessUsage.now() else { return }
     text.begin(
       "process_start_time_seconds", .gauge, "When the process started, in seconds since 1970.")

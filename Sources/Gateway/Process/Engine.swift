@@ -24,6 +24,7 @@ final class Engine {
   let keyKeeper: KeyKeeper
   let log: AccessLog?
   let tracer: Tracer?
+  let overload: Overload
   /// Of requests that no route has.
   private let unrouted: RouteTally
   private let authentications: DurationTally
@@ -44,9 +45,10 @@ final class Engine {
   ///   go on.
   init(
     _ shared: SharedState, worker: Worker, index: Int, workers: Int, loop: EventLoop,
-    after former: Engine? = nil
+    overload: Overload, after former: Engine? = nil
   ) throws(CryptoFault) {
     let digester = try Digester()
+    self.overload = overload
     self.shared = shared
     self.index = index
     self.loop = loop
@@ -79,7 +81,7 @@ final class Engine {
       shared.tokens, clients: clients, files: shared.process.files, digester: digester, loop: loop)
     authenticator = Authenticator(
       shared.tokens, tokens: WorkerTokens(), digester: digester,
-      claims: configuration.accessLog?.claims ?? [])
+      claims: configuration.accessLog?.claims ?? [], overload: overload)
     let (resolver, buffers) = (shared.process.resolver, buffers)
     sharedCache = shared.tokens.cache.map { cache in
       if let running = former?.sharedCache, running.isLink(to: cache) { return running }
@@ -88,7 +90,7 @@ final class Engine {
     }
     exchanges = TokenExchanges(
       shared.tokens, worker: worker, index: index, clients: clients, cache: sharedCache,
-      digester: digester, loop: loop)
+      digester: digester, loop: loop, overload: overload)
     exchanger = Exchanger(exchanges)
     limiter = RateLimiter(shared.process.rates, digester: digester, link: sharedCache)
     router = Router(builder.routes(upstreams, targets: exchanges))

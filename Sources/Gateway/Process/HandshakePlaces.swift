@@ -47,7 +47,7 @@ final class HandshakePlaces {
     }
   }
 
-  private let max: Int
+  private var max: Int
   private let graceMs: Int64
   private let loop: EventLoop
   private var underWay = Line()
@@ -126,6 +126,17 @@ final class HandshakePlaces {
     place.state = .gone
     takenCount -= 1
     _ = underWay.first()
+    admitWaiting()
+  }
+
+  /// Lets so many be under way from now on; those beyond it end as they would have.
+  func bound(to max: Int) {
+    if max == self.max { return }
+    self.max = max
+    admitWaiting()
+  }
+
+  private func admitWaiting() {
     while takenCount < max, let newest = next() {
       waiting.removeLast()
       waitingCount -= 1

@@ -17,6 +17,7 @@ final class ProcessState: Sendable {
   let refusals = LastRefusals()
   let traces = TraceNumbers()
   let handshakes = HandshakeTallies()
+  let waits = StandingWaits()
 
   private let connections = Atomic<Int>(0)
   private let draining = Atomic<Bool>(false)
@@ -70,4 +71,17 @@ final class ProcessState: Sendable {
 
   /// Callers' connections that are open.
   var connectionCount: Int { connections.load(ordering: .relaxed) }
+}
+
+/// How long what is ready waits at each worker that is behind, for those who look.
+final class StandingWaits: Sendable {
+  private let byWorker = Mutex<[Int: Int64]>([:])
+
+  /// - Parameter ms: 0 where the worker has caught up.
+  func note(_ ms: Int64, worker: Int) {
+    byWorker.withLock { $0[worker] = ms == 0 ? nil : ms }
+  }
+
+  /// The longest, in milliseconds.
+  var longestMs: Int64 { byWorker.withLock { $0.values.max() ?? 0 } }
 }

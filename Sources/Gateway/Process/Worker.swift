@@ -65,6 +65,10 @@ actor Worker {
   private var silent: [ObjectIdentifier: Waiter] = [:]
   private let handshakes: HandshakePlaces
   private let handshakeTally: HandshakeTally
+  private let overload: Overload
+  private var pressure = ConnectionPressure()
+  /// How many busy connections are yet to end with an answer, because there are too many.
+  private var closesWanted = 0
 
   init(loop: EventLoop, process: ProcessState, index: Int) {
     self.loop = loop
@@ -73,6 +77,7 @@ actor Worker {
     handshakeTally = process.handshakes.makeTally()
     handshakes = HandshakePlaces(
       Limits.handshakesMax, graceMs: Limits.handshakeGraceMs, loop: loop)
+    overload = Overload(process, index: index)
   }
 
   /// Begins to serve, or goes on by another configuration. Requests that are under way end by the
@@ -82,7 +87,8 @@ actor Worker {
     let engine: Engine
     do throws(CryptoFault) {
       engine = try Engine(
-        plan.shared, worker: self, index: index, workers: plan.workers, loop: loop, after: former)
+        plan.shared, worker: self, index: index, workers: plan.workers, loop: loop,
+        overload: overload, after: former)
     } catch {
       // `prepare` has made a digester before: this is a machine without memory.
       process.report(.error("worker \(index) can't start: \(error)"))
@@ -123,6 +129,12 @@ actor Worker {
       }
     }
     if former == nil {
+      let (overload, handshakes) = (overload, handshakes)
+      loop.watchWait { standingMs in
+        overload.endWindow(standingMs: standingMs)
+        handshakes.bound(
+          to: overload.isBehind ? Limits.handshakesMaxBehind : Limits.handshakesMax)
+      }
       loop.spawn { await self.trimBuffers() }
       if index == 0 { loop.spawn { await self.sampleTraffic() } }
     }
@@ -237,7 +249,8 @@ actor Worker {
         acceptedInTurn += 1
         connectionSerial += 1
         admit(connection, peer, door, serial: connectionSerial)
-        if acceptedInTurn >= Limits.acceptsPerTurn {
+        let isBehind = isForCallers && overload.isBehind
+        if acceptedInTurn >= (isBehind ? Limits.acceptsPerTurnBehind : Limits.acceptsPerTurn) {
           acceptedInTurn = 0
           await waiter.pause()
         }
@@ -271,6 +284,7 @@ actor Worker {
     case .listener(let name):
       guard let engine, let listener = engine.listeners[name] else { return }
       let isWelcome = engine.shared.takeConnection() || makeRoom()
+      if !pressure.isHigh, areConnectionsMany(engine) { loop.spawn { await self.relieve() } }
       loop.spawn {
         if isWelcome {
           await self.welcome(
@@ -297,6 +311,31 @@ actor Worker {
     process.takeConnectionGivenUp()
     guests[serial]?.connection.drain()
     return true
+  }
+
+  private func areConnectionsMany(_ engine: Engine) -> Bool {
+    pressure.look(
+      count: process.connectionCount,
+      limit: engine.shared.configuration.limits.connectionsMax)
+  }
+
+  /// Ends connections before there are none left, until there are enough again.
+  private func relieve() async {
+    let waiter = Waiter(on: loop)
+    while let engine, areConnectionsMany(engine) {
+      let limits = engine.shared.configuration.limits
+      let longestMs = loop.nowMs - max(limits.idleTimeoutMs / 4, Limits.giveWayAfterMs)
+      for _ in 0..<Limits.reliefIdlersMax {
+        guard
+          let serial = idlers.takeFirst(
+            since: longestMs, isStillIdle: { guests[$0]?.idleSinceMs == $1 })
+        else { break }
+        guests[serial]?.connection.drain()
+      }
+      closesWanted = min(Limits.reliefClosesMax, max(1, limits.connectionsMax / 100))
+      _ = await waiter.wait(untilMs: loop.nowMs + Limits.reliefEveryMs)
+    }
+    closesWanted = 0
   }
 
   private func welcome(
@@ -367,6 +406,10 @@ actor Worker {
         connection.park { self.loop.spawn { await self.serve(serial) } }
         return
       case .request, .faulty, .tooSlow: break
+      }
+      if closesWanted > 0, request != nil {
+        closesWanted -= 1
+        connection.closesAfterAnswer = true
       }
       if request == nil || adoptionsSeen != adoptions {
         adoptionsSeen = adoptions

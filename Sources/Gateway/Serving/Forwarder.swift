@@ -222,7 +222,8 @@ enum Forwarder {
 
   private static func refusal(for fault: ConnectFault) -> Refusal {
     switch fault {
-    case .exhausted: Refusal(.overloaded, retryAfter: 1)
+    case .exhausted:
+      Refusal(.overloaded, retryAfter: Int.random(in: 1...Limits.retryAfterSecondsMax))
     case .abandoned: Refusal(.callerGone)
     case .timedOut, .unreachable, .handshake, .shortage: Refusal(.upstreamUnavailable)
     }

@@ -13,6 +13,7 @@ extension Engine {
       try begin(request)
       let route = try router.route(request)
       try note(route, on: request)
+      if overload.isSheddingKnown { try overload.checkKnown(request) }
       if let rates = route.rates { try await limiter.take(rates.early, for: request) }
       let caller = try await authenticator.identity(of: request, at: route)
       let admitted = try Admission.admit(caller, at: route)
@@ -70,7 +71,7 @@ extension Engine {
     let request = Request(connection, listener: listener, peer: peer)
     request.reset(startedNs: Clock.monotonicNs())
     if isTold {
-      await refuseHead(Refusal(.overloaded, retryAfter: 1), request)
+      await refuseHead(Refusal(.overloaded, retryAfter: overload.retryAfter()), request)
       if connection.isAborted { return }
       await connection.close(lingerMs: Limits.shedLingerMs, quietMs: Limits.shedQuietMs)
     } else {
@@ -241,13 +242,15 @@ extension Engine {
       connection.abort()
       return
     }
-    if refusal.reason.closesConnection || !canDropContent(of: connection) {
+    let isKept = refusal.isShed || !refusal.reason.closesConnection
+    if !isKept || !canDropContent(of: connection) {
       connection.closesAfterAnswer = true
     }
     Refusing.write(
       refusal, to: request, realm: request.record.route?.realm,
       closes: connection.closesAfterAnswer)
     await finishOwnAnswer(request)
+    if refusal.isShed { overload.noteShed(request) }
   }
 
   /// Turns a request away whose head is not known.

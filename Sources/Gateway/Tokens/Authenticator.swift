@@ -31,8 +31,13 @@ final class Authenticator {
   private let tokens: WorkerTokens
   private let digester: Digester
   private let loggedClaims: [LoggedClaim]
+  private let overload: Overload
 
-  init(_ shared: SharedTokens, tokens: WorkerTokens, digester: Digester, claims: [LoggedClaim]) {
+  init(
+    _ shared: SharedTokens, tokens: WorkerTokens, digester: Digester, claims: [LoggedClaim],
+    overload: Overload
+  ) {
+    self.overload = overload
     self.shared = shared
     self.tokens = tokens
     self.digester = digester
@@ -61,6 +66,7 @@ final class Authenticator {
       request.record.authentication = .cached
       known = held
     } else {
+      if overload.isShedding { try overload.checkCold(request) }
       // A token that is held was looked at when it came first.
       try Credential.check(escaped.isEmpty ? received.slice(range) : escaped.span)
       let beganNs = Clock.monotonicNs()

@@ -138,7 +138,10 @@ final class SharedExchange: Sendable {
     let calls = former.flatMap {
       $0.settings.concurrency == settings.concurrency ? $0.calls : nil
     }
-    self.calls = calls ?? Places(settings.concurrency)
+    self.calls =
+      calls
+      ?? Places(
+        settings.concurrency, newestFirstAt: settings.concurrency * Limits.exchangesInOrder)
     tallies = former?.tallies ?? ExchangeTallies()
   }
 

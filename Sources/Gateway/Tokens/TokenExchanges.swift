@@ -16,6 +16,7 @@ final class TokenExchanges {
   private let cache: SharedCacheLink?
   private let digester: Digester
   private let loop: EventLoop
+  private let overload: Overload
   private var targets: [(shared: SharedTarget, audienceJSON: [UInt8], tally: ExchangeTally)] = []
   private var indexes: [TargetPlace: Int] = [:]
   private var ownTokens = OwnTokens()
@@ -28,8 +29,9 @@ final class TokenExchanges {
   init(
     _ shared: SharedTokens, worker: Worker, index workerIndex: Int, clients: HTTPClients,
     cache: SharedCacheLink?,
-    digester: Digester, loop: EventLoop
+    digester: Digester, loop: EventLoop, overload: Overload
   ) {
+    self.overload = overload
     self.shared = shared
     self.workerIndex = workerIndex
     self.worker = worker
@@ -78,6 +80,10 @@ final class TokenExchanges {
       note(.denied, holder, target: index, request)
       throw Refusal(refusal)
     case nil: break
+    }
+    // Whose token was verified just now has been asked already.
+    if overload.isShedding, request.record.authentication != .verified {
+      try overload.checkCold(request)
     }
     let beganNs = Clock.monotonicNs()
     if request.record.exchangeBeganNs == 0 { request.record.exchangeBeganNs = beganNs }
