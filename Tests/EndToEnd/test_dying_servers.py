@@ -11,11 +11,12 @@ from harness.waiting import free_port, listens, until
 
 
 class Farm:
-    """Three nginx servers, each a program of its own, and a gateway before them."""
+    """Three nginx servers, each a program of its own, and a gateway before them, which `serve`
+    starts where one is given."""
 
     CHECK = {"path": "/", "interval": "100ms", "timeout": "300ms", "unhealthyAfter": 2}
 
-    def __init__(self, world, closing, name, count=3, **upstream):
+    def __init__(self, world, closing, name, count=3, serve=None, **upstream):
         self.folder = world.folder / name
         self.folder.mkdir()
         self.world, self.closing = world, closing
@@ -27,16 +28,16 @@ class Farm:
             self.start(index)
         upstreams = {"farm": {"servers": [f"http://127.0.0.1:{p}" for p in self.ports]} | upstream}
         routes = world.routes(
-            world.route("/farm", forward={"to": "farm"}), upstreams=upstreams
+            world.route("/farm/*", forward={"to": "farm"}), upstreams=upstreams
         )
-        self.gateway = closing.enter_context(world.gateway(routes))
+        self.gateway = serve(routes) if serve else closing.enter_context(world.gateway(routes))
 
     def start(self, index):
         self.starts += 1
         http = f"""server {{ listen 127.0.0.1:{self.ports[index]} backlog=511; keepalive_timeout 1h;
           keepalive_requests 1000000;
           access_log {self.folder}/served-{self.starts}.log;
-          location / {{ return 200 'server {index}'; }} }}"""
+          location / {{ return 200 'server {index} $request_uri'; }} }}"""
         self.programs[index] = Nginx(
             self.folder, http, self.ports[index], name=f"nginx-{index}-{self.starts}"
         )
