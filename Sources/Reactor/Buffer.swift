@@ -21,7 +21,7 @@ import Glibc
 
   /// A buffer without memory: it holds nothing and has room for nothing.
   package init() {
-    unsafe base = Self.nowhere
+    unsafe base = clinux_nowhere()
     capacity = 0
     ownsMemory = false
   }
@@ -34,11 +34,6 @@ import Glibc
   }
 
   deinit { if ownsMemory { unsafe base.deallocate() } }
-
-  /// Never read or written: there is no byte at it.
-  private static var nowhere: UnsafeMutableRawPointer {
-    unsafe UnsafeMutableRawPointer(bitPattern: 16).unsafelyUnwrapped
-  }
 
   /// Takes a piece of a slab, which outlives the buffer; not where it has memory.
   func attach(_ piece: UnsafeMutableRawPointer, capacity: Int) {
@@ -70,7 +65,7 @@ import Glibc
   func detach() -> UnsafeMutableRawPointer? {
     let piece = unsafe capacity > 0 && !ownsMemory ? base : nil
     if ownsMemory { unsafe base.deallocate() }
-    unsafe base = Self.nowhere
+    unsafe base = clinux_nowhere()
     capacity = 0
     ownsMemory = false
     removeAll()

@@ -1,5 +1,6 @@
-"""Everything that goes wrong in a week, in half a minute, under load: servers that are killed, frozen,
-reset and slow, certificates replaced, ten reloads and an upgrade. Every request is counted."""
+"""Everything that goes wrong in a week, in some seconds, under load: servers that are killed,
+frozen, reset and slow, certificates replaced, ten reloads and an upgrade. Every request is counted.
+"""
 
 import collections
 import contextlib
@@ -11,7 +12,6 @@ import re
 import signal
 import socket
 import threading
-import time
 
 from harness.certificates import Certificate
 from harness.client import Broken, Connection
@@ -25,7 +25,7 @@ class Moody:
     """A server of a few lines that answers with the path, or as its mood is."""
 
     def __init__(self):
-        self.mood = "well"
+        self.mood, self.never = "well", threading.Event()
         self.served = []
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=256)
         self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
@@ -53,10 +53,11 @@ class Moody:
                     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, reset)
                     return
                 if mood == "slow":
-                    time.sleep(0.2)
+                    self.never.wait(0.2)
                 self.served.append((request.split()[0].decode(), path))
                 body = f"server moody {path}".encode()
-                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+                head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body)
+                connection.sendall(head + body)
 
     def close(self):
         self.listener.close()
