@@ -185,7 +185,7 @@ static inline void *clinux_map_pages(size_t count) {
   return pages == MAP_FAILED ? 0 : pages;
 }
 // An address that is never read or written, for what has no memory.
-static inline void *_Nonnull clinux_nowhere(void) { return (void *)16; }
+static inline void *clinux_nowhere(void) { return (void *)16; }
 static inline void clinux_forget_pages(void *pages, size_t count) {
   madvise(pages, count, MADV_DONTNEED);
 }
