@@ -81,7 +81,7 @@ extension Configuration {
 
   private static func listenerNames(_ setting: Setting?) -> [UTF8Text?] {
     let nodes = setting.map { $0.node.elements ?? [$0.node] } ?? []
-    return nodes.map { $0["name"]?.string }
+    return nodes.map { $0["name"]?.string ?? $0["address"]?.string }
   }
 
   private static func refuseSameIssuer(_ setting: Setting?) {

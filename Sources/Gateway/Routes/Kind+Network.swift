@@ -32,6 +32,12 @@ extension Kind where Value == HTTPOrigin {
   /// A server: scheme, host and port only.
   static var origin: Kind {
     Kind(.string) { setting in
+      if let text = setting.node.string?.string, !text.contains("://"),
+        let meant = try? HTTPURL("http://\(text)"), meant.suffix.isEmpty
+      {
+        return setting.refused(
+          HTTPURL.Fault.scheme.sentence, suggestion: meant.origin.description)
+      }
       guard let url = Kind<HTTPURL>.url.read(setting) else { return nil }
       guard url.suffix.isEmpty else {
         return setting.refused(
@@ -80,7 +86,7 @@ extension Kind where Value == ListenAddress {
       guard let port = HostAndPort.port(digits) else {
         return setting.refused("expected a port from 0 to 65535 after the host")
       }
-      guard !host.isEmpty else {
+      guard !host.isEmpty, !host.elementsEqual("*".utf8) else {
         return setting.refused(expected, suggestion: "0.0.0.0:\(port)")
       }
       guard let name = HostName(host) else {
@@ -125,11 +131,27 @@ extension Kind where Value == PathPattern {
         }
         return pattern
       } catch {
-        let meant = error == .notAbsolute ? (try? PathPattern(UTF8Text("/\(text)")))?.text : nil
-        return setting.refused(error.sentence, suggestion: meant)
+        let meant: String? =
+          switch error {
+          case .notAbsolute: "/\(text)"
+          case .wildcardNotLast: allBelow(text.string)
+          default: nil
+          }
+        return setting.refused(
+          error.sentence,
+          suggestion: meant.flatMap { (try? PathPattern(UTF8Text($0)))?.text })
       }
     }
   }
+}
+
+/// `/orders*` and `/orders/**` as they are written here: `/orders/*`.
+private func allBelow(_ text: String) -> String? {
+  guard let star = text.firstIndex(of: "*"), text[star...].allSatisfy({ $0 == "*" }) else {
+    return nil
+  }
+  let front = text[..<star]
+  return front.hasSuffix("/") ? "\(front)*" : "\(front)/*"
 }
 
 extension PathPattern {

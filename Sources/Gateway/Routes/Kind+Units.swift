@@ -25,7 +25,11 @@ extension Kind where Value == Int64 {
     ) { setting in
       Unit.read(
         setting, units: Unit.durations, range: range, expected: "a duration such as \"30s\"",
-        guesses: ["": "s", "sec": "s", "min": "m", "hr": "h", "msec": "ms", "millis": "ms"])
+        guesses: [
+          "": "s", "sec": "s", "secs": "s", "second": "s", "seconds": "s", "min": "m", "mins": "m",
+          "minute": "m", "minutes": "m", "hr": "h", "hour": "h", "hours": "h", "msec": "ms",
+          "millis": "ms", "milliseconds": "ms",
+        ])
     }
   }
 }

@@ -86,8 +86,12 @@ extension Template {
       if isPart { return "path:\(name)" }
       if let nearest = Spelling.nearest(to: name, among: known) { return nearest }
       if let request = known.first(where: { $0.hasSuffix(":\(name)") }) { return request }
-      let isName = FieldText.isToken(UTF8Text(name))
-      return isName && !context.isPublic ? "claim:\(name)" : nil
+      guard FieldText.isToken(UTF8Text(name)), !context.isPublic else { return nil }
+      // `claim.sub`, as other languages of templates have it.
+      for front in ["claim.", "claims."] where name.hasPrefix(front) && name.count > front.count {
+        return "claim:\(name.dropFirst(front.count))"
+      }
+      return "claim:\(name)"
     }
     let kind = Spelling.nearest(to: String(name[..<colon]), among: ["claim", "path"])
     return kind.map { $0 + name[colon...] } ?? Spelling.nearest(to: name, among: known)

@@ -349,7 +349,7 @@ extension BrokenFile {
           ]
         """#),
       #"""
-      routes.json:7:23: routes[0].match.path: "*" stands for the rest and only as the last segment; one segment is "{name}"
+      routes.json:7:23: routes[0].match.path: "*" stands for the rest and only as the last segment; one segment is "{name}"; did you mean "/日本/é/*"?
           7 | 	{	"match": { "path": "/日本/é*", "host": "x" }, "respond": {} }
             | 	 	                   ^~~~~~~~~~
       """#),

@@ -26,7 +26,7 @@ extension BrokenFile {
         "upstreams",
         #"{ "orders": { "servers": ["orders:8080"] } }"#),
       #"""
-      routes.json:6:42: upstreams.orders.servers[0]: expected a URL that begins with https:// or http://
+      routes.json:6:42: upstreams.orders.servers[0]: expected a URL that begins with https:// or http://; did you mean "http://orders:8080"?
           6 |   "upstreams": { "orders": { "servers": ["orders:8080"] } }
             |                                          ^~~~~~~~~~~~~
       """#),

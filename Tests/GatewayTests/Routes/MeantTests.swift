@@ -33,7 +33,7 @@ struct MeantTests {
 
   @Test(arguments: [
     ("{sub}", "{claim:sub}"), ("{id}", "{path:id}"), ("{host}", "{request:host}"),
-    ("{claims:sub}", "{claim:sub}"), ("{a b}", nil),
+    ("{claims:sub}", "{claim:sub}"), ("{claim.sub}", "{claim:sub}"), ("{a b}", nil),
   ])
   func `a template's part without its kind is told which kind it may be`(
     _ part: String, _ meant: String?
@@ -42,6 +42,45 @@ struct MeantTests {
       #""forward": { "to": "orders", "headers": { "set": { "X-A": "\#(part)" } } }"#)
     let found = load(text, environment: ["SECRET": "x"]).problems
     #expect(found.map(\.suggestion) == [meant])
+  }
+
+  @Test(arguments: [
+    ("/orders*", "/orders/*"), ("/orders/**", "/orders/*"), ("/*a", nil), ("/a*/b", nil),
+    ("/*/b", nil), ("^/a/.*", nil),
+  ])
+  func `a path's star where others have it is told where it stands here`(
+    _ path: String, _ meant: String?
+  ) {
+    let text = route(#""forward": { "to": "orders" }"#, path: path)
+    let found = load(text, environment: ["SECRET": "x"]).problems
+    #expect(found.map(\.suggestion) == [meant])
+  }
+
+  @Test(arguments: [
+    ("10 seconds", "10s"), ("5mins", "5m"), ("1 hour", "1h"), ("10 sleeps", nil),
+  ])
+  func `a duration in words is told its unit`(_ written: String, _ meant: String?) {
+    let found = load(file("shutdown", #"{ "grace": "\#(written)" }"#), environment: ["SECRET": "x"])
+      .problems
+    #expect(found.map(\.suggestion) == [meant])
+  }
+
+  @Test func `an address of all is told how it is written`() {
+    let found = load(file("listeners", #"[{ "address": "*:80" }]"#), environment: ["SECRET": "x"])
+      .problems
+    #expect(found.map(\.suggestion) == ["0.0.0.0:80"])
+  }
+
+  @Test func `a listener without a name is known by its address`() {
+    let listeners = #"[{ "address": "127.0.0.1:1" }, { "name": "b", "address": "127.0.0.1:2" }]"#
+    func problems(_ listener: String) -> [ConfigProblem] {
+      let match = #"{ "path": "/x", "listeners": ["\#(listener)"] }"#
+      let route = #"{ "match": \#(match), "exchange": "strip", "forward": { "to": "orders" } }"#
+      let text = file([("listeners", listeners), ("routes", "[\(route)]")])
+      return load(text, environment: ["SECRET": "x"]).problems
+    }
+    #expect(problems("127.0.0.1:1").isEmpty)
+    #expect(problems("127.0.0.1:2").count == 1)
   }
 
   @Test func `a public route is offered no claim`() {
