@@ -306,3 +306,21 @@ def test_a_lone_server_that_fails_is_told_of(world, person):
             assert world.ask(gateway, "GET", "/x", person, token).status == 503
         told = until(lambda: [t for t in gateway.said().splitlines() if "lone" in t], "a line")
         assert len(told) == 1 and "ECONNREFUSED" in told[0] and "2 requests in a row" in told[0]
+
+
+def test_a_lone_server_that_answers_again_is_told_of(world, services, person):
+    service, status = services[0], [503]
+    service.on("/lone", lambda exchange: exchange.answer(status[0], b""))
+    routes = routes_to(world, services[:1], path="/lone", outlier={"failures": 2})
+    with world.gateway(routes) as gateway:
+        token = world.issuer.token(person)
+
+        def get():
+            return world.ask(gateway, "GET", "/lone", person, token).status
+
+        assert [get() for _ in range(3)] == [503, 503, 503]
+        until(lambda: said(gateway, service.url, "2 requests in a row"), "the trouble")
+        status[0] = 200
+        assert [get() for _ in range(3)] == [200, 200, 200]
+        until(lambda: said(gateway, service.url, "answers again"), "its return")
+        assert len(said(gateway, service.url, "answers again")) == 1

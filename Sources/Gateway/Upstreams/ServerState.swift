@@ -65,9 +65,12 @@ final class ServerState: Sendable {
   // What requests say.
 
   /// A request was answered as it should be.
-  func noteSuccess() {
+  ///
+  /// - Returns: how many before it had failed in a row.
+  func noteSuccess() -> Int {
     // Nearly always zero: only a look, on a line that nobody writes.
-    if failuresInRow.load(ordering: .relaxed) != 0 { failuresInRow.store(0, ordering: .relaxed) }
+    if failuresInRow.load(ordering: .relaxed) == 0 { return 0 }
+    return failuresInRow.exchange(0, ordering: .relaxed)
   }
 
   /// - Returns: how many requests in a row have failed now.

@@ -108,6 +108,14 @@ final class SharedUpstream: Sendable {
           + failure.text))
   }
 
+  /// A server has answered a request as it should, after it failed some in a row.
+  func noteReturn(of index: Int, after failures: Int) {
+    // One that was asked on, because there was no other, was told of: so is its return.
+    if failures >= settings.outlier.failures, !servers[index].state.isEjected {
+      report("\(place(index)) answers again")
+    }
+  }
+
   /// The server that was left out has answered the request that tried it.
   func noteTrialSuccess(of index: Int, nowMs: Int64) {
     if servers[index].state.readmit(nowMs: nowMs) {

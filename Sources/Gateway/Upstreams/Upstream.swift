@@ -152,7 +152,8 @@ final class Upstream {
 extension Upstream {
   /// The server is well as of now; the tunnel, which may last for days, is counted to its end.
   func noteSuccess(_ choice: Choice, nowMs: Int64) {
-    choice.server.state.noteSuccess()
+    let failed = choice.server.state.noteSuccess()
+    if failed > 0 { shared.noteReturn(of: choice.server.index, after: failed) }
     if choice.isTrial { shared.noteTrialSuccess(of: choice.server.index, nowMs: nowMs) }
   }
 

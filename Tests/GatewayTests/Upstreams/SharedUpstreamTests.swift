@@ -39,7 +39,7 @@ struct SharedUpstreamTests {
     let upstream = try make(#"{"servers": ["http://a", "http://b", "http://c"]}"#)
     let state = upstream.servers[0].state
     fail(upstream, 0, times: 4)
-    state.noteSuccess()
+    #expect(state.noteSuccess() == 4)
     fail(upstream, 0, times: 4)
     #expect(state.standing(nowMs: 0) == .trusted)
     fail(upstream, 0)
@@ -91,6 +91,12 @@ struct SharedUpstreamTests {
     let still = "; there is no other to trust in its place, so it is asked on"
     let failed = "failed 5 requests in a row, the last: it answered 503" + still
     #expect(lines.take() == ["upstream u: http://a \(failed)"])
+    #expect(lone.servers[0].state.noteSuccess() == 100)
+    lone.noteReturn(of: 0, after: 100)
+    #expect(lines.take() == ["upstream u: http://a answers again"])
+    // Fewer had been told of to nobody.
+    lone.noteReturn(of: 0, after: 4)
+    #expect(lines.take() == [])
 
     let pair = try make(
       #"{"servers": ["http://a", "http://b"], "healthCheck": {"path": "/up"}}"#)
