@@ -60,7 +60,7 @@ def test_a_gateways_life_is_told_in_json_with_a_level_each(world):
     gateway = JSONGateway(world, routes, "life")
     try:
         assert gateway.find("info", "listening at", str(gateway.port))
-        until(lambda: gateway.find("info", "issuer corp:", "keys"), "the keys")
+        until(lambda: gateway.find("info", "issuer corp:", "key"), "the keys")
         good = gateway.file.read_text()
         gateway.file.write_text(good.replace('"routes"', '"rutes"'))
         gateway.signal(signal.SIGHUP)
@@ -122,6 +122,21 @@ def test_in_text_a_line_says_its_level_where_it_matters(world, person):
         assert "client id, secret and grant" in line
         listening = [line for line in gateway.err.read_text().splitlines() if "listening" in line]
         assert listening[0].startswith("tollgate: listening at ")
+    world.tokens.reset()
+
+
+def test_one_trouble_with_a_token_service_hides_no_other(world, person):
+    with world.gateway(world.routes(world.route("/x/*"))) as gateway:
+        world.tokens.failing(500)
+        assert world.ask(gateway, "GET", "/x/1", person).problem == "exchange_unavailable"
+        world.tokens.failing(401, {"error": "invalid_client"})
+        assert world.ask(gateway, "GET", "/x/2", person).problem == "exchange_misconfigured"
+        until(lambda: "error: exchange corp: " in gateway.err.read_text(), "the other trouble")
+        assert "warning: exchange corp: exchange_unavailable" in gateway.err.read_text()
+        world.tokens.reset()
+        world.tokens.claim_changes = {"aud": "billing"}
+        assert world.ask(gateway, "GET", "/x/3", person).problem == "exchange_unverified"
+        until(lambda: "no service gets what was issued" in gateway.err.read_text(), "the third")
     world.tokens.reset()
 
 

@@ -67,7 +67,7 @@ extension SharedTokens {
       }
       if parts.isEmpty { return nil }
       var text = "exchange \(exchange.settings.name): \(parts.joined(separator: ", "))"
-      text += "; \(numbers.calls.count) calls"
+      text += numbers.calls.count == 1 ? "; 1 call" : "; \(numbers.calls.count) calls"
       if let median = numbers.calls.quantileMs(0.5), let most = numbers.calls.quantileMs(0.99) {
         text += " (half within \(Int(median)) ms, 99 % within \(Int(most)) ms)"
       }

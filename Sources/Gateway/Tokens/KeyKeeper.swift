@@ -56,7 +56,8 @@ final class KeyKeeper {
       do throws(Fault) {
         let (set, freshMs) = try await fetch(issuer, waiter)
         if keys.endFetch(with: set, freshMs: freshMs) || !lastReport.isEmpty {
-          shared.report("issuer \(name): \(set.keys.count) keys\(skippedText(set))")
+          let count = set.keys.count == 1 ? "1 key" : "\(set.keys.count) keys"
+          shared.report("issuer \(name): \(count)\(skippedText(set))")
         }
         lastReport = ""
         if hasOwnMetadata(issuer) { metadata.dueMs = loop.nowMs }

@@ -16,7 +16,13 @@ final class SharedTokens: Sendable {
   let cache: SharedCache?
   let report: Report
   private let indexes: [UTF8Text: Int]
-  private let reported = Mutex<[String: Int64]>([:])
+  private let reported = Mutex<[Trouble: Int64]>([:])
+
+  /// What is told of: one kind of trouble hides no other.
+  private struct Trouble: Hashable {
+    let exchange: String
+    let reason: ExchangeRefusal.Reason
+  }
 
   /// The same trouble is told of at most so often.
   private static let reportEveryMs: Int64 = 10_000
@@ -84,12 +90,14 @@ final class SharedTokens: Sendable {
 
   /// Tells the operator of trouble with a token service that is not one caller's.
   func note(_ refusal: ExchangeRefusal, of exchange: SharedExchange) {
-    guard refusal.countsForBreaker || refusal.reason == .misconfigured else { return }
+    guard refusal.countsForBreaker || [.misconfigured, .unverified].contains(refusal.reason)
+    else { return }
     let nowMs = Clock.monotonicNs() / 1_000_000
+    let trouble = Trouble(exchange: exchange.settings.name, reason: refusal.reason)
     let isTold = reported.withLock { reported in
-      let last = reported[exchange.settings.name]
+      let last = reported[trouble]
       if let last, nowMs - last < Self.reportEveryMs { return true }
-      reported[exchange.settings.name] = nowMs
+      reported[trouble] = nowMs
       return false
     }
     if isTold { return }
@@ -102,7 +110,8 @@ final class SharedTokens: Sendable {
             + "service agree about this gateway: its client id, secret and grant"))
     case .unavailable, .timeout:
       report(.warning("\(text); tokens that are kept are still used, others can't be had"))
-    case .subjectRefused, .denied, .unverified: report(.warning(text))
+    case .unverified: report(.warning("\(text); no service gets what was issued"))
+    case .subjectRefused, .denied: report(.warning(text))
     }
   }
 
