@@ -80,6 +80,16 @@ def test_a_terminal_sees_it_live_and_in_its_size(gateway):
         os.close(master)
 
 
+def test_a_routes_file_that_was_refused_is_told_of(world):
+    with world.gateway(world.routes()) as gateway:
+        admin = f"127.0.0.1:{gateway.admin_port}"
+        assert "refused when" not in top(admin, "--once").stdout
+        gateway.file.write_text("{")
+        reload = [tollgate_binary(), "reload", admin]
+        assert subprocess.run(reload, capture_output=True, env=environment()).returncode == 1
+        assert "the routes file was refused when it was last read" in top(admin, "--once").stdout
+
+
 def test_where_no_gateway_is_it_says_so():
     told = top(f"127.0.0.1:{free_port()}", "--once")
     assert told.returncode == 3 and not told.stdout and "127.0.0.1" in told.stderr

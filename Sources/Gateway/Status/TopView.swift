@@ -64,7 +64,9 @@ package struct TopView {
       line += "  \(Self.whole(bytes / 1_048_576)) MiB"
     }
     let missing = (status["missing"]?.elements ?? []).map { paint.red("  \(Self.text($0))") }
-    return [line] + missing
+    let isRefused = status["configuration"]?["lastReloadSuccessful"]?.bool == false
+    let refused = paint.yellow("  the routes file was refused when it was last read: see its log")
+    return [line] + missing + (isRefused ? [refused] : [])
   }
 
   private func traffic(_ status: JSONNode, _ size: Size) -> [String] {
