@@ -256,6 +256,13 @@ def test_durations_are_milliseconds_whatever_the_format(log):
     assert logs(log, "--where", "duration_ms<20000", "--json").stdout.count("\n") == 6
 
 
+def test_a_long_method_moves_no_column():
+    line = '{"time":"2026-11-25T10:00:00.000Z","method":"%s","path":"/x","status":204,'
+    line += '"duration_ms":0.030}\n'
+    told = logs(stdin=line % "GET" + line % "OPTIONS")
+    assert len({text.index("/x") for text in told.stdout.splitlines()[1:]}) == 1
+
+
 def test_of_another_format_it_says_which_it_reads(tmp_path):
     line = '127.0.0.1 - - [25/Nov/2026:10:00:00 +0000] "GET / HTTP/1.1" 200 5 "-" "curl"\n'
     (tmp_path / "access.log").write_text(line * 3)

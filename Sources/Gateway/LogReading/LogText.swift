@@ -3,7 +3,7 @@ import Wire
 
 /// A request of the log as a line for a person.
 package enum LogText {
-  /// `10:20:30.123  401  GET     0.12 ms  api.example.com/orders  token_expired  → orders`
+  /// `10:20:30.123  401  GET         0.12 ms  api.example.com/orders  token_expired  → orders`
   package static func line(
     _ line: LogLine, _ text: Span<UInt8>, paint: Paint, hasDate: Bool = false
   ) -> String {
@@ -22,7 +22,7 @@ package enum LogText {
     case 200..<300: parts.append(paint.green(shownStatus))
     default: parts.append(shownStatus)
     }
-    parts.append(Columns.left(value(.method) ?? "-", 6))
+    parts.append(Columns.left(value(.method) ?? "-", 8))
     let micros = line.micros(.durationMs, in: text)
     parts.append(Columns.right(micros.map { Numbers.duration(micros: $0) } ?? "-", 9))
     parts.append("\(value(.host) ?? "")\(value(.path) ?? "-")")
