@@ -38,6 +38,52 @@ enum RouteReach {
     }
   }
 
+  /// Warns of redirects for all that comes in at some listeners, as from http to https, that are
+  /// none for the paths of other routes: a more particular path counts before the listener.
+  static func reportRedirects(_ routes: [ReadRoute], _ reading: Reading) {
+    for route in routes {
+      guard let match = route.match, let listeners = match.listeners,
+        case .redirect = route.settings?.action, match.path.segments.last == .rest
+      else { continue }
+      let stem = match.path.shape(ignoringCase: false).dropLast()
+      var (refused, served): ([String], [String]) = ([], [])
+      for other in routes {
+        guard let rival = other.match, match.host.name == .any || match.host == rival.host
+        else { continue }
+        let shape = rival.path.shape(ignoringCase: false)
+        guard shape.count > stem.count, shape != match.path.shape(ignoringCase: false),
+          zip(stem, shape).allSatisfy({ $0 == $1 || $0 == .parameter("") })
+        else { continue }
+        func accepts(_ candidate: ReadRoute, _ listener: Int) -> Bool {
+          candidate.match?.listeners?.contains(listener) ?? true
+        }
+        if listeners.contains(where: { accepts(other, $0) }) {
+          if rival.listeners == nil { served.append(other.key) }
+          continue
+        }
+        let isElsewhere = routes.contains { third in
+          third.match?.host == rival.host
+            && third.match?.path.shape(ignoringCase: false) == shape
+            && listeners.allSatisfy { accepts(third, $0) }
+        }
+        if !isElsewhere { refused.append(other.key) }
+      }
+      if refused.isEmpty, served.isEmpty { continue }
+      var parts: [String] = []
+      if !refused.isEmpty {
+        parts.append("what \(list(refused)) \(refused.count == 1 ? "is" : "are") for gets 404")
+      }
+      if !served.isEmpty {
+        parts.append("what \(list(served)) \(served.count == 1 ? "is" : "are") for is served")
+      }
+      reading.warn(
+        route.place,
+        "not all that comes in there is redirected: a more particular path counts before the "
+          + "listener, so there \(parts.joined(separator: ", and ")); redirect those paths as well, "
+          + "each by a route with these \"listeners\"")
+    }
+  }
+
   private static func list(_ names: [String]) -> String {
     guard names.count > 1, let last = names.last else { return names.joined() }
     return "\(names.dropLast().joined(separator: ", ")) and \(last)"

@@ -112,4 +112,47 @@ struct RouteReachTests {
     #expect(warnings("") == 0)
     #expect(warnings(#", "pathRules": { "ignoreCase": true }"#) == 1)
   }
+
+  @Test(arguments: [
+    (#", "listeners": ["two"]"#, "what routes[1] is for gets 404"),
+    (#", "listeners": ["one", "two"]"#, nil),
+    ("", "what routes[1] is for is served"),
+  ])
+  func `a redirect of all at a listener is warned of where other routes' paths are none of it`(
+    _ listeners: String, _ says: String?
+  ) {
+    func warnings(_ others: String...) -> [String] {
+      let redirect = #"""
+        { "match": { "path": "/*", "listeners": ["one"] }, "authenticate": "none",
+          "redirect": { "to": "https://x.example/*", "status": 308 } }
+        """#
+      let text = file([
+        (
+          "listeners",
+          #"[{"name": "one", "address": "127.0.0.1:1"}, {"name": "two", "address": "127.0.0.1:2"}]"#
+        ),
+        ("routes", "[\(([redirect] + others).joined(separator: ", "))]"),
+      ])
+      let loaded = load(text, environment: ["SECRET": "x"])
+      #expect(loaded.problems == [])
+      return loaded.warnings.map { "\($0.key): \($0.message)" }
+    }
+    let other = #"""
+      { "name": "b", "match": { "path": "/a/{b}/*"\#(listeners) }, "authenticate": "none",
+        "respond": {} }
+      """#
+    // As the warning says.
+    let remedy = #"""
+      { "name": "c", "match": { "path": "/a/{b}/*", "listeners": ["one"] },
+        "authenticate": "none", "redirect": { "to": "https://x.example/*" } }
+      """#
+    let expected = says.map {
+      "routes[0].match: not all that comes in there is redirected: a more particular path counts "
+        + "before the listener, so there \($0); redirect those paths as well, each by a route with "
+        + "these \"listeners\""
+    }
+    #expect(warnings() == [])
+    #expect(warnings(other) == (expected.map { [$0] } ?? []))
+    if listeners.contains("two"), says != nil { #expect(warnings(other, remedy) == []) }
+  }
 }
