@@ -79,8 +79,8 @@ enum RouteReach {
       reading.warn(
         route.place,
         "not all that comes in there is redirected: a more particular path counts before the "
-          + "listener, so there \(parts.joined(separator: ", and ")); redirect those paths as well, "
-          + "each by a route with these \"listeners\"")
+          + "listener, so there \(parts.joined(separator: ", and ")); redirect those paths as "
+          + "well, each by a route with these \"listeners\"")
     }
   }
 
