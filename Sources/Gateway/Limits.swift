@@ -52,6 +52,8 @@ package enum Limits {
   /// What one connection does before the worker's others have their turn, where it never has to
   /// wait: requests that a caller sent ahead, and bytes of a message. A fraction of a millisecond.
   static let requestsPerTurn = 16
+  /// A worker that was behind gives each connection one request in a turn for so many windows more.
+  static let tightWindows = 10
   static let bytesPerTurn = 256 << 10
   /// What is logged of a `User-Agent` and of a `jti`; the rest is cut. With heads of 32 KiB a flood
   /// of long ones would push other callers' lines out of the queue.

@@ -265,3 +265,29 @@ def test_a_line_of_any_length_is_whole(world, person, format):
                 assert json.loads(line)["path"] == path
             else:
                 assert f" path={path} " in line and " config=" in line
+
+
+def test_a_line_that_is_shorter_than_its_values_is_whole(world, person):
+    """All claims are put together and one of them is shown: the others must not take the room of
+    what comes behind them."""
+    routes = world.routes(
+        {"match": {"path": "/*"}, "respond": {"status": 204}}, limits={"requestLine": "1MiB"}
+    )
+    routes["accessLog"] = {
+        "path": "access.log",
+        "format": "{path} {sub} {duration_ms} {config}",
+        "claims": ["sub", "a", "b", "c"],
+    }
+    token = world.issuer.token(person, **{name: 250 * name for name in "abc"})
+    lengths = range(80_800, 82_000, 100)
+    with world.gateway(routes) as gateway:
+        file = gateway.folder / "access.log"
+        for count, length in enumerate(lengths, 1):
+            path = "/" + length * "x"
+            assert ask(gateway.port, "GET", path, person, token).status == 204
+            # Each begins with nothing before it.
+            until(lambda: file.exists() and file.read_text().count("\n") == count, "the line")
+        for line, length in zip(file.read_text().splitlines(), lengths):
+            path, subject, duration, config = line.split(" ")
+            assert len(path) == 1 + length and subject == person
+            assert float(duration) > 0 and len(config) == 16

@@ -101,7 +101,8 @@ def test_probes_may_have_an_address_of_their_own(world):
 
 def test_what_services_are_shown_of_secrets_is_not_shown(world):
     given = {"X-Api-Key": "${API_KEY}", "X-Auth-Token": "written-out", "X-Plain": "seen",
-             "X-Gateway-Token": "written-too", "X-Origin-Key": "written-as-well"}  # fmt: skip
+             "X-Gateway-Token": "written-too", "X-Origin-Key": "written-as-well",
+             "Cookie": "sid=written-here"}  # fmt: skip
     routes = world.routes(world.route("/*", forward={"headers": {"set": given}}))
     with world.gateway(routes, environ={"API_KEY": "from-outside"}) as gateway:
         shown = gateway.admin("/config")[1]

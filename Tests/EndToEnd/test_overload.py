@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import os
 import socket
+import time
 
 import pytest
 from harness.client import Broken, Connection, ask, request_bytes
@@ -294,3 +295,25 @@ def test_who_has_gone_meanwhile_is_served_by_nobody(slow_world, busy):
         until(lambda: crowd.statuses[503] >= 100, "many to be turned away", 60)
     record = busy.logged(path="/gone", reason="caller_gone")
     assert record["status"] == 499 and record.get("auth") != "verified"
+
+
+@pytest.mark.timeout(240)
+def test_who_is_slow_with_content_does_not_have_all_others_served(slow_world, busy):
+    """Content that is yet to come when its request is turned away: that wait is no work, and takes
+    nothing of the time that may go into turning away."""
+    forged = slow_world.issuer.forged("nobody")
+    flood = request_bytes("GET", "/x", "nobody", forged)
+    head = request_bytes("POST", "/x", "nobody", forged, [("Content-Length", "4")])
+    with Crowd(busy.port, flood, CROWD) as crowd, contextlib.ExitStack() as stack:
+        until(lambda: crowd.statuses[503] >= 100, "many to be turned away", 60)
+        slow = [stack.enter_context(Connection(busy.port)) for _ in range(60)]
+        for connection in slow:
+            connection.send(head)
+        before = None
+        for _ in range(16):
+            for connection in slow:
+                time.sleep(0.005)
+                connection.send(b"body" + head)
+            before = before or dict(crowd.statuses)
+        turned, looked = (crowd.statuses[status] - before[status] for status in (503, 401))
+        assert turned > looked

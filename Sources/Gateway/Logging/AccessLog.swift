@@ -17,6 +17,8 @@ final class AccessLog {
   private var timePrefix: [UInt8] = []
   /// Of a line that is no JSON object.
   private var noted = NotedValues()
+  /// Whether its values may have been cut: the line that is made of them can be shorter than they.
+  private var isCut = false
   private var line: [UInt8] = []
 
   /// A batch is handed over at this size, or after `delayMs`.
@@ -54,7 +56,7 @@ final class AccessLog {
     let mustArm = lines.isEmpty
     let start = lines.count
     append(request, endedNs)
-    while lines.room < Self.roomLeftMin {
+    while isCut || lines.room < Self.roomLeftMin {
       // It may be cut: it is written again, with as much room as it takes.
       lines.truncate(to: start)
       lines.grow(to: lines.capacity * 2)
@@ -86,6 +88,7 @@ final class AccessLog {
   }
 
   private func append(_ request: Request, _ endedNs: Int64) {
+    isCut = false
     let start = lines.count
     appendValues(of: request, endedNs, from: start)
     switch layout.arrangement {
@@ -113,6 +116,7 @@ final class AccessLog {
 
   private func noteValues(from start: Int) {
     let lines = lines
+    isCut = lines.room < Self.roomLeftMin
     noted.take(lines.slice(start..<lines.count))
     lines.truncate(to: start)
   }

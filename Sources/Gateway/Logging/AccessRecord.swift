@@ -32,6 +32,8 @@ struct AccessRecord {
   enum Aborted { case client, upstream }
 
   var startedNs: Int64 = 0
+  /// The turn of the loop in which it began: in a later one it has waited meanwhile.
+  var startedTurn: UInt64 = 0
   var bytesReadBefore: UInt64 = 0
   var bytesWrittenBefore: UInt64 = 0
   var status = 0

@@ -13,11 +13,15 @@ final class Overload {
   /// Whether some requests are turned away, and whether some of those with tokens that are known.
   private(set) var isShedding = false
   private(set) var isSheddingKnown = false
+  /// Whether each connection has one request in a turn: while it is behind, and so long afterwards
+  /// that those who had it behind don't have it so again at once.
+  private(set) var isTight = false
 
   private var control: OverloadControl
   private let index: Int
   private let process: ProcessState
   private var shedCount = 0
+  private var calmWindows = 0
   private var saidAtMs = Int64.min / 2
 
   init(_ process: ProcessState, index: Int) {
@@ -29,10 +33,12 @@ final class Overload {
   /// A window of the loop's has ended.
   func endWindow(standingMs: Int64) {
     // In a loop that is abreast it has nothing to do.
-    if standingMs == 0, !isBehind, !isShedding, shedCount == 0 { return }
+    if standingMs == 0, !isBehind, !isShedding, !isTight, shedCount == 0 { return }
     let nowNs = Clock.monotonicNs()
     control.endWindow(standingMs: standingMs, nowNs: nowNs)
     isBehind = standingMs > 0
+    calmWindows = isBehind ? 0 : calmWindows + 1
+    isTight = isBehind || isTight && calmWindows < Limits.tightWindows
     isShedding = control.isShedding
     isSheddingKnown = control.knownShare < OverloadControl.whole
     process.waits.note(standingMs, worker: index)
@@ -58,10 +64,8 @@ final class Overload {
     if request.connection.stream.socket.hasPeerEnded { throw Refusal(.callerGone) }
   }
 
-  /// Counts what it took to turn a request away.
-  func noteShed(_ request: Request) {
-    control.noteShed(ns: Clock.monotonicNs() - request.record.startedNs)
-  }
+  /// Counts what work it was to turn a request away.
+  func noteShed(ns: Int64) { control.noteShed(ns: ns) }
 
   /// Seconds for `Retry-After`: not the same for all, or all would come again at once.
   func retryAfter() -> Int {

@@ -12,12 +12,15 @@ struct TurnShare {
   init(turn: UInt64) { self.turn = turn }
 
   /// Whether the connection has to wait for the next turn.
-  mutating func isUsed(inTurn now: UInt64) -> Bool {
+  ///
+  /// - Parameter isTight: whether each has one request only, so that whoever sends many ahead can't
+  ///   make up most of a queue in which the others wait.
+  mutating func isUsed(inTurn now: UInt64, isTight: Bool = false) -> Bool {
     if now != turn {
       turn = now
       taken = 0
     }
-    return taken >= Limits.requestsPerTurn
+    return taken >= (isTight ? 1 : Limits.requestsPerTurn)
   }
 
   /// Counts a request.

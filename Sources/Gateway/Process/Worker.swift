@@ -394,7 +394,9 @@ actor Worker {
     var share = TurnShare(turn: loop.turn)
     serving: while true {
       // A caller that sends ahead and reads as fast would have the worker for itself.
-      if share.isUsed(inTurn: loop.turn) { await connection.waiter.pause() }
+      if share.isUsed(inTurn: loop.turn, isTight: overload.isTight) {
+        await connection.waiter.pause()
+      }
       let arrival = await connection.nextRequest()
       switch arrival {
       case .finished:

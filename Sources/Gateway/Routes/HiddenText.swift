@@ -85,7 +85,7 @@ enum HiddenText {
   /// Whether a header field's name says that it proves something.
   private static func isCredential(_ name: UTF8Text) -> Bool {
     let name = name.string.lowercased()
-    return ["token", "key", "auth", "signature", "session"].contains { name.contains($0) }
+    return ["token", "key", "auth", "signature", "session", "cookie"].contains { name.contains($0) }
   }
 
   private static func isSecret(_ name: UTF8Text) -> Bool {

@@ -41,6 +41,7 @@ final class Request {
   func reset(startedNs: Int64) {
     record = AccessRecord()
     record.startedNs = startedNs
+    record.startedTurn = connection.waiter.loop.turn
     record.bytesReadBefore = connection.bytesRead
     record.bytesWrittenBefore = connection.bytesWritten
     host.removeAll(keepingCapacity: true)

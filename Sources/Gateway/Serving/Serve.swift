@@ -242,6 +242,12 @@ extension Engine {
       connection.abort()
       return
     }
+    var shedSinceNs: Int64?
+    if refusal.isShed {
+      // What it has waited for before, a count of other gateways', was no work.
+      let isInTurn = request.record.startedTurn == loop.turn
+      shedSinceNs = isInTurn ? request.record.startedNs : Clock.monotonicNs()
+    }
     let isKept = refusal.isShed || !refusal.reason.closesConnection
     if !isKept || !canDropContent(of: connection) {
       connection.closesAfterAnswer = true
@@ -249,8 +255,7 @@ extension Engine {
     Refusing.write(
       refusal, to: request, realm: request.record.route?.realm,
       closes: connection.closesAfterAnswer)
-    await finishOwnAnswer(request)
-    if refusal.isShed { overload.noteShed(request) }
+    await finishOwnAnswer(request, shedSinceNs: shedSinceNs)
   }
 
   /// Turns a request away whose head is not known.
@@ -276,9 +281,15 @@ extension Engine {
     await finishOwnAnswer(request)
   }
 
-  private func finishOwnAnswer(_ request: Request) async {
+  /// - Parameter shedSinceNs: since when there was work with turning the request away.
+  private func finishOwnAnswer(_ request: Request, shedSinceNs: Int64? = nil) async {
     let connection = request.connection
+    let (turn, writtenNs) = (loop.turn, shedSinceNs == nil ? 0 : Clock.monotonicNs())
     let isSent = await connection.flushAll(stallMs: idleTimeoutMs)
+    if let shedSinceNs {
+      // A caller who is slow to take the answer, or to send content, costs the worker no time.
+      overload.noteShed(ns: (loop.turn == turn ? Clock.monotonicNs() : writtenNs) - shedSinceNs)
+    }
     if !isSent {
       request.record.aborted = .client
       connection.abort()

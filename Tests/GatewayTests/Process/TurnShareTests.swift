@@ -23,6 +23,15 @@ struct TurnShareTests {
     }
   }
 
+  @Test func `is one request where turns are tight`() {
+    var share = TurnShare(turn: 1)
+    let isUsedBefore = share.isUsed(inTurn: 1, isTight: true)
+    share.take(authNs: 0)
+    let isUsed = share.isUsed(inTurn: 1, isTight: true)
+    let isUsedNext = share.isUsed(inTurn: 2, isTight: true)
+    #expect(!isUsedBefore && isUsed && !isUsedNext)
+  }
+
   @Test func `is had anew each turn`() {
     var share = TurnShare(turn: 1)
     let first = requests(1_000_000_000, of: &share, turn: 1)
