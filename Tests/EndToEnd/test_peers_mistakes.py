@@ -107,32 +107,37 @@ def test_simultaneous_first_requests_make_one_exchange(world, gateway):
     assert len(world.tokens.calls_for(token)) == 1
 
 
-def test_a_slow_token_service_does_not_slow_warm_traffic(world, gateway):
+def test_a_slow_token_service_does_not_slow_warm_traffic(world):
     """Two gateways blocked their worker while the token service was waited for.
 
     Here the service answers nothing at all until the warm requests are done.
     """
+    routes = world.routes(
+        listeners=[world.clear_listener, world.tls_listener], exchanges={"corp": {"timeout": "60s"}}
+    )
     warm = {f"warm-{n}": world.issuer.token(f"warm-{n}") for n in range(10)}
-    for name, token in warm.items():
-        assert ask(gateway.port, "GET", "/warm", name, token).status == 200
-    gate = world.tokens.held()
-    cold = []
-    for number in range(20):
-        name = f"cold-{number}"
-        connection = Connection(gateway.port)
-        connection.send(request_bytes("GET", "/cold", name, world.issuer.token(name)))
-        cold.append(connection)
-    assert world.tokens.wait_for_calls(20) == 20
-    with Connection(gateway.port) as first, Connection(gateway.ports["tls"], world.tls) as second:
-        for _ in range(20):
-            for name, token in warm.items():
-                assert first.request("GET", "/warm", name, token).status == 200
-                assert second.request("GET", "/warm", name, token).status == 200
-    assert world.tokens.waiting == 20
-    gate.set()
-    for connection in cold:
-        assert connection.answer().status == 200
-        connection.close()
+    with world.gateway(routes) as gateway:
+        for name, token in warm.items():
+            assert ask(gateway.port, "GET", "/warm", name, token).status == 200
+        gate = world.tokens.held()
+        cold = []
+        for number in range(20):
+            name = f"cold-{number}"
+            connection = Connection(gateway.port, seconds=60)
+            connection.send(request_bytes("GET", "/cold", name, world.issuer.token(name)))
+            cold.append(connection)
+        assert world.tokens.wait_for_calls(20) == 20
+        with Connection(gateway.port) as first:
+            with Connection(gateway.ports["tls"], world.tls) as second:
+                for _ in range(20):
+                    for name, token in warm.items():
+                        assert first.request("GET", "/warm", name, token).status == 200
+                        assert second.request("GET", "/warm", name, token).status == 200
+        assert world.tokens.waiting == 20
+        gate.set()
+        for connection in cold:
+            assert connection.answer().status == 200
+            connection.close()
 
 
 @pytest.mark.parametrize("name", ["userType", "usertype", "USERTYPE", "UserType"])
