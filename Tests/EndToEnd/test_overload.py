@@ -6,7 +6,7 @@ import contextlib
 import itertools
 import os
 import socket
-import time
+import threading
 
 import pytest
 from harness.client import Broken, Connection, ask, request_bytes
@@ -309,10 +309,10 @@ def test_who_is_slow_with_content_does_not_have_all_others_served(slow_world, bu
         slow = [stack.enter_context(Connection(busy.port)) for _ in range(60)]
         for connection in slow:
             connection.send(head)
-        before = None
+        before, late = None, threading.Event()
         for _ in range(16):
             for connection in slow:
-                time.sleep(0.005)
+                late.wait(0.005)
                 connection.send(b"body" + head)
             before = before or dict(crowd.statuses)
         turned, looked = (crowd.statuses[status] - before[status] for status in (503, 401))
