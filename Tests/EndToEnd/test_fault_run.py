@@ -224,4 +224,5 @@ def test_a_week_of_faults_loses_no_get_and_repeats_no_post(world, tmp_path, pers
     # A kill, a freeze and a mood take what is on its way with them, one a caller at most; while the
     # server resets all that it gets, it is left out after a few.
     assert outcomes["POST", 502] <= posts // 4
-    assert after[1] < before[1] + (32 << 10), "its memory"
+    if "TOLLGATE_SANITIZER" not in os.environ:  # it keeps what was freed for a while
+        assert after[1] < before[1] + (32 << 10), "its memory"

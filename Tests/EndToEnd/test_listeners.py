@@ -238,6 +238,9 @@ class Activated(Gateway):
         words = [shutil.which("systemd-socket-activate"), f"--fdname={':'.join(names)}"]
         words += [f"--listen={place}" for place in places]
         words += ["-E", f"GATEWAY_SECRET={SECRET}", "-E", "SWIFT_BACKTRACE=enable=no"]
+        # Nothing else of the environment is passed on.
+        for name in {"ASAN_OPTIONS", "TSAN_OPTIONS"} & set(os.environ):
+            words += ["-E", f"{name}={os.environ[name]}"]
         script.write_text(f'#!/bin/sh\nexec {" ".join(words)} {tollgate_binary()} "$@"\n')
         script.chmod(0o755)
         super().__init__(folder, routes, ready=None, binary=script)

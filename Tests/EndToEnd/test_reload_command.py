@@ -74,7 +74,7 @@ def test_the_outcome_is_waited_for_and_says_what_changed(world, gateway, person)
     run = tollgate("reload", f"http://{admin_of(gateway)}")
     assert "- route new-one" in run.stdout and "- issuer second" in run.stdout
     assert world.ask(gateway, "GET", "/new/1", person).problem == "no_route"
-    assert run.stdout.strip() in gateway.err.read_text()
+    until(lambda: run.stdout.strip() in gateway.err.read_text(), "the same in what it says")
 
 
 def test_listeners_and_replaced_files_are_among_what_changed(world, tmp_path, person):

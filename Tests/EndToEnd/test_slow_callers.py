@@ -160,7 +160,8 @@ def test_a_caller_who_stops_reading_is_cut_and_holds_nothing(world, gateway, per
         assert connection.head().status == 200
         assert ended.wait(20), "the server's connection to be closed"
         assert sent[0] < 40 * MIB
-        assert status_of(gateway.pid, "VmRSS") - before < 2 * 1024
+        if "TOLLGATE_SANITIZER" not in os.environ:  # it keeps what was freed for a while
+            assert status_of(gateway.pid, "VmRSS") - before < 2 * 1024
         with pytest.raises(Exception):  # noqa: B017  Reset, or an end where there is none.
             connection.exactly(50 * MIB)
     record = gateway.logged(path=path)
