@@ -62,7 +62,6 @@ extension Configuration {
     RouteConflicts.report(routes ?? [], setting.reading)
     RouteConflicts.reportSameNames(object.find("routes"))
     RouteReach.report(routes ?? [], listenerCount: listeners?.count ?? 0, setting.reading)
-    RouteReach.reportRedirects(routes ?? [], setting.reading)
     UpstreamSettings.refuseHashOfNobody(
       upstreams, routes?.map(\.settings) ?? [], object.find("routes"))
     guard let listeners, let accessLog, let admin, let routes,

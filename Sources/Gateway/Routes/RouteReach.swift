@@ -9,82 +9,86 @@ enum RouteReach {
     let shape: [PathPattern.Segment]
   }
 
-  /// Warns of each such route, and says which ones take its requests.
+  private typealias Placed = (route: ReadRoute, match: RouteMatch, place: Place)
+
+  /// Warns of each such route, and says which ones take its requests; and of redirects for all that
+  /// comes in somewhere, where other routes' paths are none of it.
   ///
   /// - Parameter listenerCount: of the whole file.
   static func report(_ routes: [ReadRoute], listenerCount: Int, _ reading: Reading) {
-    var places: [Place: [ReadRoute]] = [:]
-    for route in routes {
-      guard let match = route.match else { return }
-      let place = Place(host: match.host, shape: match.path.shape(ignoringCase: false))
-      places[place, default: []].append(route)
+    let placed = routes.compactMap { route -> Placed? in
+      guard let match = route.match else { return nil }
+      let shape = match.path.shape(ignoringCase: false)
+      return (route, match, Place(host: match.host, shape: shape))
     }
-    for route in routes {
-      guard let match = route.match else { continue }
-      let place = Place(host: match.host, shape: match.path.shape(ignoringCase: false))
-      let takers =
-        rivals(of: route, match, among: places[place] ?? [], listenerCount)
-        ?? deeper(than: route, place, places)
-      guard let takers else { continue }
-      let names = takers.map { taker in
-        let isElsewhere = taker.place.file != route.place.file
-        return isElsewhere ? "\(taker.key) of \(taker.place.file)" : taker.key
-      }
-      reading.warn(
-        route.place,
-        "no request can reach this route: all that it fits go to \(list(names)), which "
-          + (names.count == 1 ? "is" : "are")
-          + " more particular; ask for something else here, or take it out")
+    let places = Dictionary(grouping: placed, by: \.place).mapValues { $0.map(\.route) }
+    // Whether something takes a route's requests is known of whole files alone.
+    if placed.count == routes.count {
+      for one in placed { reportUnreached(one, places, listenerCount, reading) }
     }
+    for one in placed { reportRedirect(one, placed, places, reading) }
   }
 
-  /// Warns of redirects for all that comes in at some listeners, as from http to https, that are
+  private static func reportUnreached(
+    _ placed: Placed, _ places: [Place: [ReadRoute]], _ listenerCount: Int, _ reading: Reading
+  ) {
+    let (route, match, place) = placed
+    let takers =
+      rivals(of: route, match, among: places[place] ?? [], listenerCount)
+      ?? deeper(than: route, place, places)
+    guard let takers else { return }
+    reading.warn(
+      route.place,
+      "no request can reach this route: all that it fits go to \(list(takers, from: route)), which "
+        + (takers.count == 1 ? "is" : "are")
+        + " more particular; ask for something else here, or take it out")
+  }
+
+  /// Warns of a redirect for all that comes in at some listeners, as from http to https, that is
   /// none for the paths of other routes: a more particular path counts before the listener.
-  static func reportRedirects(_ routes: [ReadRoute], _ reading: Reading) {
-    for route in routes {
-      guard let match = route.match, let listeners = match.listeners,
-        case .redirect = route.settings?.action, match.path.segments.last == .rest
-      else { continue }
-      let stem = match.path.shape(ignoringCase: false).dropLast()
-      var (refused, served): ([String], [String]) = ([], [])
-      for other in routes {
-        guard let rival = other.match, match.host.name == .any || match.host == rival.host
-        else { continue }
-        let shape = rival.path.shape(ignoringCase: false)
-        guard shape.count > stem.count, shape != match.path.shape(ignoringCase: false),
-          zip(stem, shape).allSatisfy({ $0 == $1 || $0 == .parameter("") })
-        else { continue }
-        func accepts(_ candidate: ReadRoute, _ listener: Int) -> Bool {
-          candidate.match?.listeners?.contains(listener) ?? true
-        }
-        if listeners.contains(where: { accepts(other, $0) }) {
-          if rival.listeners == nil { served.append(other.key) }
-          continue
-        }
-        let isElsewhere = routes.contains { third in
-          third.match?.host == rival.host
-            && third.match?.path.shape(ignoringCase: false) == shape
-            && listeners.allSatisfy { accepts(third, $0) }
-        }
-        if !isElsewhere { refused.append(other.key) }
-      }
-      if refused.isEmpty, served.isEmpty { continue }
-      var parts: [String] = []
-      if !refused.isEmpty {
-        parts.append("what \(list(refused)) \(refused.count == 1 ? "is" : "are") for gets 404")
-      }
-      if !served.isEmpty {
-        parts.append("what \(list(served)) \(served.count == 1 ? "is" : "are") for is served")
-      }
-      reading.warn(
-        route.place,
-        "not all that comes in there is redirected: a more particular path counts before the "
-          + "listener, so there \(parts.joined(separator: ", and ")); redirect those paths as "
-          + "well, each by a route with these \"listeners\"")
+  private static func reportRedirect(
+    _ placed: Placed, _ all: [Placed], _ places: [Place: [ReadRoute]], _ reading: Reading
+  ) {
+    let (route, match, place) = placed
+    guard let listeners = match.listeners, case .redirect = route.settings?.action,
+      place.shape.last == .rest
+    else { return }
+    func accepts(_ route: ReadRoute, _ listener: Int) -> Bool {
+      route.match?.listeners?.contains(listener) ?? true
     }
+    let stem = place.shape.dropLast()
+    var (refused, served): ([ReadRoute], [ReadRoute]) = ([], [])
+    for (other, rival, at) in all {
+      guard match.host.name == .any || match.host == rival.host,
+        at.shape.count > stem.count, at.shape != place.shape,
+        zip(stem, at.shape).allSatisfy({ $0 == $1 || $0 == .parameter("") })
+      else { continue }
+      if listeners.contains(where: { accepts(other, $0) }) {
+        if rival.listeners == nil { served.append(other) }
+        continue
+      }
+      let isElsewhere = (places[at] ?? []).contains { third in
+        listeners.allSatisfy { accepts(third, $0) }
+      }
+      if !isElsewhere { refused.append(other) }
+    }
+    let parts = [(refused, "gets 404"), (served, "is served")].compactMap { others, fate in
+      others.isEmpty
+        ? nil : "what \(list(others, from: route)) \(others.count == 1 ? "is" : "are") for \(fate)"
+    }
+    if parts.isEmpty { return }
+    reading.warn(
+      route.place,
+      "not all that comes in there is redirected: a more particular path counts before the "
+        + "listener, so there \(parts.joined(separator: ", and ")); redirect those paths as "
+        + "well, each by a route with these \"listeners\"")
   }
 
-  private static func list(_ names: [String]) -> String {
+  /// Routes' keys, with their files where those are others than `route`'s.
+  private static func list(_ routes: [ReadRoute], from route: ReadRoute) -> String {
+    let names = routes.map { other in
+      other.place.file == route.place.file ? other.key : "\(other.key) of \(other.place.file)"
+    }
     guard names.count > 1, let last = names.last else { return names.joined() }
     return "\(names.dropLast().joined(separator: ", ")) and \(last)"
   }
