@@ -27,6 +27,11 @@ package struct Refusal: Error {
     self.retryAfter = retryAfter
   }
 
+  /// Of who is one too many: not all of them are to come again at once.
+  static var overloaded: Refusal {
+    Refusal(.overloaded, retryAfter: Int.random(in: 1...Limits.retryAfterSecondsMax))
+  }
+
   package init(_ reason: Reason, exchangeError: [UInt8], retryAfter: Int? = nil) {
     self.init(reason, retryAfter: retryAfter)
     self.exchangeError = exchangeError

@@ -67,14 +67,9 @@ final class Overload {
   /// Counts what work it was to turn a request away.
   func noteShed(ns: Int64) { control.noteShed(ns: ns) }
 
-  /// Seconds for `Retry-After`: not the same for all, or all would come again at once.
-  func retryAfter() -> Int {
-    1 + Int(control.number()) % Limits.retryAfterSecondsMax
-  }
-
   private func shed() -> Refusal {
     shedCount += 1
-    var refusal = Refusal(.overloaded, retryAfter: retryAfter())
+    var refusal = Refusal.overloaded
     // A new connection would cost more than this request.
     refusal.isShed = true
     return refusal

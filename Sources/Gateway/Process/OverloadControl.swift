@@ -28,12 +28,12 @@ struct OverloadControl {
   /// The share that is served of requests with a token that is known here, and of the others.
   private(set) var knownShare = whole
   private(set) var coldShare = whole
-  private var dice: UInt64
+  private var dice: SmallRandom
   private var windowBeganNs: Int64 = 0
   private var shedNs: Int64 = 0
 
   /// - Parameter seed: of the chance by which one is served and another isn't.
-  init(seed: UInt64) { dice = seed }
+  init(seed: UInt64) { dice = SmallRandom(seed: seed) }
 
   var isShedding: Bool { coldShare < Self.whole || knownShare < Self.whole }
 
@@ -88,13 +88,7 @@ struct OverloadControl {
   mutating func noteShed(ns: Int64) { shedNs += max(0, ns) }
 
   /// By chance: in turn, callers who come in turn would always be the same.
-  private mutating func isLucky(_ share: Int) -> Bool { Int(number() % UInt64(Self.whole)) < share }
-
-  /// A number that only looks random: those of Knuth's MMIX.
-  mutating func number() -> UInt64 {
-    dice = dice &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
-    return dice >> 33
-  }
+  private mutating func isLucky(_ share: Int) -> Bool { dice.number(below: Self.whole) < share }
 
   private func mayShed(atNs nowNs: Int64) -> Bool {
     shedNs * Self.shedTimePart <= nowNs - windowBeganNs

@@ -222,8 +222,7 @@ enum Forwarder {
 
   private static func refusal(for fault: ConnectFault) -> Refusal {
     switch fault {
-    case .exhausted:
-      Refusal(.overloaded, retryAfter: Int.random(in: 1...Limits.retryAfterSecondsMax))
+    case .exhausted: .overloaded
     case .abandoned: Refusal(.callerGone)
     case .timedOut, .unreachable, .handshake, .shortage: Refusal(.upstreamUnavailable)
     }

@@ -71,7 +71,7 @@ extension Engine {
     let request = Request(connection, listener: listener, peer: peer)
     request.reset(startedNs: Clock.monotonicNs())
     if isTold {
-      await refuseHead(Refusal(.overloaded, retryAfter: overload.retryAfter()), request)
+      await refuseHead(.overloaded, request)
       if connection.isAborted { return }
       await connection.close(lingerMs: Limits.shedLingerMs, quietMs: Limits.shedQuietMs)
     } else {
