@@ -17,8 +17,7 @@ final class AccessLog {
   private var timePrefix: [UInt8] = []
   /// Of a line that is no JSON object.
   private var noted = NotedValues()
-  /// Whether its values may have been cut: the line that is made of them can be shorter than they.
-  private var isCut = false
+  /// What is made of them; empty where lines are JSON objects.
   private var line: [UInt8] = []
 
   /// A batch is handed over at this size, or after `delayMs`.
@@ -55,12 +54,10 @@ final class AccessLog {
     }
     let mustArm = lines.isEmpty
     let start = lines.count
-    append(request, endedNs)
-    while isCut || lines.room < Self.roomLeftMin {
-      // It may be cut: it is written again, with as much room as it takes.
+    while !append(request, endedNs) {
+      // Written again, with as much room as it takes.
       lines.truncate(to: start)
       lines.grow(to: lines.capacity * 2)
-      append(request, endedNs)
     }
     if lines.count >= Self.batchBytes || isRetired {
       flush()
@@ -87,16 +84,18 @@ final class AccessLog {
     }
   }
 
-  private func append(_ request: Request, _ endedNs: Int64) {
-    isCut = false
+  /// - Returns: whether there was room for all of it.
+  private func append(_ request: Request, _ endedNs: Int64) -> Bool {
     let start = lines.count
     appendValues(of: request, endedNs, from: start)
+    // A line that is made of its values can be shorter than they.
+    let areValuesWhole = lines.room >= Self.roomLeftMin
     switch layout.arrangement {
     case .object:
       if layout.dialect == .ecs { appendConstants(status: request.record.status) }
       if lines.count == start { lines.append(byte: UInt8(ascii: ",")) }
       lines.overwrite(UInt8(ascii: "{"), at: start)
-      lines.append("}\n")
+      lines.append("}")
     case .logfmt:
       noteValues(from: start)
       noted.appendLogfmt(to: &line)
@@ -107,16 +106,14 @@ final class AccessLog {
       noteValues(from: start)
       noted.append(parts, to: &line)
     }
-    if !line.isEmpty || lines.count == start {
-      lines.append(line)
-      lines.append("\n")
-      line.removeAll(keepingCapacity: true)
-    }
+    lines.append(line)
+    lines.append("\n")
+    return areValuesWhole && lines.room >= Self.roomLeftMin
   }
 
   private func noteValues(from start: Int) {
+    line.removeAll(keepingCapacity: true)
     let lines = lines
-    isCut = lines.room < Self.roomLeftMin
     noted.take(lines.slice(start..<lines.count))
     lines.truncate(to: start)
   }
@@ -257,11 +254,9 @@ final class AccessLog {
     part(.connectMs, request.record.connectNs)
     part(.firstByteMs, request.record.firstByteNs)
     if isWanted(.trace), let trace = request.traceID, key(.trace) {
-      lines.append(byte: UInt8(ascii: "\""))
       var text: [UInt8] = []
       trace.append(to: &text)
-      lines.append(text)
-      lines.append(byte: UInt8(ascii: "\""))
+      appendPlain(text)
     }
     if let aborted = request.record.aborted, key(.aborted) {
       lines.append(aborted == .client ? "\"client\"" : "\"upstream\"")
@@ -273,20 +268,19 @@ final class AccessLog {
   private func appendText(_ text: Span<UInt8>) {
     var index = 0
     while index < text.count, Self.isPlain(text[index]) { index &+= 1 }
-    guard index == text.count else { return appendJSON(text) }
-    lines.append(byte: UInt8(ascii: "\""))
-    lines.append(text)
-    lines.append(byte: UInt8(ascii: "\""))
+    if index == text.count { appendPlain(text) } else { appendJSON(text) }
   }
 
   private func appendText(_ text: [UInt8]) { appendText(text.span) }
 
   /// A string in which nothing can need an escape.
-  private func appendPlain(_ text: [UInt8]) {
+  private func appendPlain(_ text: Span<UInt8>) {
     lines.append(byte: UInt8(ascii: "\""))
     lines.append(text)
     lines.append(byte: UInt8(ascii: "\""))
   }
+
+  private func appendPlain(_ text: [UInt8]) { appendPlain(text.span) }
 
   private func appendJSON(_ text: Span<UInt8>) {
     var json: [UInt8] = []

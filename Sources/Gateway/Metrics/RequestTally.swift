@@ -15,8 +15,7 @@ final class RouteTally {
   private let worker: Int
   private var known: [(kind: RequestKind, durations: DurationTally)] = []
   /// The kind counted last: most often the next one's too.
-  private var last: RequestKind?
-  private var lastDurations: DurationTally
+  private var last: (kind: RequestKind, durations: DurationTally)?
   private let upstream: DurationTally
 
   /// Servers answer with what they like: further statuses are counted as 0.
@@ -26,20 +25,18 @@ final class RouteTally {
     self.numbers = numbers
     self.worker = worker
     upstream = numbers.upstream(of: worker)
-    lastDurations = upstream
   }
 
   /// Counts a request whose answer has ended.
   func count(_ kind: RequestKind, ns: Int64, upstreamNs: Int64) {
-    if let last, last.status == kind.status, last.method.rawValue == kind.method.rawValue,
-      last.reason == nil, kind.reason == nil
+    if let last, last.kind.status == kind.status,
+      last.kind.method.rawValue == kind.method.rawValue, last.kind.reason == nil, kind.reason == nil
     {
-      lastDurations.add(ns: ns)
+      last.durations.add(ns: ns)
     } else {
       let durations = durations(of: kind)
       durations.add(ns: ns)
-      last = kind
-      lastDurations = durations
+      last = (kind, durations)
     }
     if upstreamNs > 0 { upstream.add(ns: upstreamNs) }
   }

@@ -61,17 +61,18 @@ final class Router {
     ) -> (tree: PathTree, places: Range<Int>)? {
       let merged = request.path.merged
       let path = merged.span
-      guard hasNames else { return any.find(path, where: { accept(any, $0) }).map { (any, $0) } }
-      if !exact.isEmpty, let tree = exact[request.host],
-        let found = tree.find(path, where: { accept(tree, $0) })
-      {
-        return (tree, found)
-      }
-      if !wildcards.isEmpty, let dot = request.host.firstIndex(of: UInt8(ascii: ".")), dot > 0,
-        let tree = wildcards[Array(request.host[dot...])],
-        let found = tree.find(path, where: { accept(tree, $0) })
-      {
-        return (tree, found)
+      if hasNames {
+        if let tree = exact[request.host],
+          let found = tree.find(path, where: { accept(tree, $0) })
+        {
+          return (tree, found)
+        }
+        if !wildcards.isEmpty, let dot = request.host.firstIndex(of: UInt8(ascii: ".")), dot > 0,
+          let tree = wildcards[Array(request.host[dot...])],
+          let found = tree.find(path, where: { accept(tree, $0) })
+        {
+          return (tree, found)
+        }
       }
       return any.find(path, where: { accept(any, $0) }).map { (any, $0) }
     }
