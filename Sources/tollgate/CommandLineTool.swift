@@ -45,8 +45,7 @@ enum CommandLineTool {
     let rest = Array(arguments.dropFirst())
     let other = ["--help": "help", "-h": "help", "--version": "version"]
     guard let command = Command.named(other[first] ?? first) else {
-      let nearest = Spelling.nearest(to: first, among: Command.all.map(\.name))
-      let hint = nearest.map { "; did you mean \"\($0)\"?" } ?? ""
+      let hint = Spelling.hint(for: first, among: Command.all.map(\.name))
       Output.error("tollgate: unknown command \"\(first)\"\(hint)\n\n\(usage)", terminator: "")
       return ExitStatus.usage.rawValue
     }
@@ -70,8 +69,7 @@ enum CommandLineTool {
       return .well
     }
     guard let command = Command.named(name) else {
-      let nearest = Spelling.nearest(to: name, among: Command.all.map(\.name))
-      let hint = nearest.map { "; did you mean \"\($0)\"?" } ?? ""
+      let hint = Spelling.hint(for: name, among: Command.all.map(\.name))
       throw Wrong(text: "there is no command \"\(name)\"\(hint)")
     }
     Output.line(command.name == "help" ? usage : command.usage, terminator: "")

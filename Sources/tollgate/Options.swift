@@ -45,9 +45,7 @@ struct Options {
     }
     guard let option = find(name) else {
       let names = (command.options + [Command.help]).flatMap(\.names)
-      let nearest = Spelling.nearest(to: name, among: names)
-      throw Wrong(
-        text: "unknown option \"\(name)\"\(nearest.map { "; did you mean \"\($0)\"?" } ?? "")")
+      throw Wrong(text: "unknown option \"\(name)\"\(Spelling.hint(for: name, among: names))")
     }
     last = option
     return .option(option.names[0])
@@ -82,6 +80,13 @@ struct Options {
     }
     guard found.count <= max else { throw Wrong(text: "unknown argument \"\(found[max])\"") }
     return found
+  }
+}
+
+extension Spelling {
+  /// What stands behind a word that nobody knows: `; did you mean "check"?`, or nothing.
+  static func hint(for word: String, among candidates: [String]) -> String {
+    nearest(to: word, among: candidates).map { "; did you mean \"\($0)\"?" } ?? ""
   }
 }
 

@@ -22,8 +22,7 @@ package enum RoutesFile {
   ) -> LoadedRoutes {
     let reading = Reading(environment: environment, files: files, takesSecrets: takesSecrets)
     guard let root = parse(path, nil, reading) else { return unread(path, reading) }
-    let setting = Setting(
-      node: root, place: reading.place(of: root.range, key: ""), reading: reading)
+    let setting = whole(root, reading)
     let includes = Includes(reading: reading) { parse($0, $1, reading) }
     let whole = Setting(
       node: includes.applied(to: setting), place: setting.place, reading: reading)
@@ -44,8 +43,7 @@ package enum RoutesFile {
     guard let root = parse(path, nil, reading, only: "admin") else {
       return .unreadable(unread(path, reading).problems)
     }
-    let setting = Setting(
-      node: root, place: reading.place(of: root.range, key: ""), reading: reading)
+    let setting = whole(root, reading)
     let admin = ObjectReader.read(setting) { object in
       Switchable.read("admin", "for operators", in: &object) { AdminSettings.read(&$0) }
     }
@@ -53,6 +51,11 @@ package enum RoutesFile {
       return .unreadable(LoadedRoutes(nil, reading.findings, reading.sources).problems)
     }
     return admin.settings.map { AdminPlace($0.address) } ?? .off
+  }
+
+  /// All that a file says.
+  private static func whole(_ root: JSONNode, _ reading: Reading) -> Setting {
+    Setting(node: root, place: reading.place(of: root.range, key: ""), reading: reading)
   }
 
   /// What is to be said of a file that has no tree.
@@ -71,10 +74,9 @@ package enum RoutesFile {
     path: String, environment: @escaping (String) -> String?, files: some FileSource
   ) -> String? {
     let reading = Reading(environment: environment, files: files, takesSecrets: false)
-    guard let root = parse(path, nil, reading) else { return nil }
-    let whole = Setting(
-      node: root, place: reading.place(of: root.range, key: ""), reading: reading)
-    guard let log = whole.value("accessLog"), log.node.members != nil else { return nil }
+    guard let root = parse(path, nil, reading),
+      let log = whole(root, reading).value("accessLog"), log.node.members != nil
+    else { return nil }
     return ObjectReader.read(log) { AccessLogSettings.read(&$0) }?.output.path
   }
 
