@@ -7,7 +7,6 @@ import contextlib
 import itertools
 import json
 import os
-import pathlib
 import re
 import signal
 import socket
@@ -15,9 +14,10 @@ import threading
 
 from harness.certificates import Certificate
 from harness.client import Broken, Connection
-from harness.program import status_of
+from harness.program import descriptors, status_of
 from harness.waiting import until
 from test_dying_servers import Farm
+from test_reload import replaced
 from test_upgrade import Line
 
 
@@ -124,12 +124,6 @@ class Callers:
             connection.close()
 
 
-def replaced(file, content):
-    beside = pathlib.Path(f"{file}.new")
-    beside.write_bytes(content)
-    os.replace(beside, file)
-
-
 def test_a_week_of_faults_loses_no_get_and_repeats_no_post(world, tmp_path, person):
     pairs = [Certificate(["localhost", "127.0.0.1"], issuer=world.authority) for _ in range(3)]
     files = pairs[0].write(tmp_path, "api")
@@ -167,7 +161,7 @@ def test_a_week_of_faults_loses_no_get_and_repeats_no_post(world, tmp_path, pers
             farm.wait_until_well()
 
         def size():
-            return len(os.listdir(f"/proc/{line.pid}/fd")), status_of(line.pid, "VmRSS")
+            return descriptors(line.pid), status_of(line.pid, "VmRSS")
 
         rounds = [callers(0), callers(1)]
         with rounds[0] as load:

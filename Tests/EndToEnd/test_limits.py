@@ -1,12 +1,12 @@
 """Every limit of the routes file: what a caller sees who goes over it, and that others do not."""
 
 import contextlib
-import os
 import socket
 import threading
 
 import pytest
 from harness.client import Connection, ask, request_bytes
+from harness.program import descriptors
 from harness.waiting import until
 
 KIB = 1024
@@ -233,7 +233,7 @@ def test_descriptors_that_run_out_do_not_spin_or_stop_it(world, person):
         assert first.request("GET", "/x", person, token).status == 200
         crowd = [open_ones.enter_context(Connection(gateway.port)) for _ in range(100)]
         until(
-            lambda: len(os.listdir(f"/proc/{gateway.pid}/fd")) >= 40,
+            lambda: descriptors(gateway.pid) >= 40,
             "the descriptors to be taken",
         )
         assert first.request("GET", "/x", person, token).status in (200, 503)
@@ -253,14 +253,14 @@ def cpu_ticks(pid):
 def test_callers_who_connect_and_leave_cost_no_descriptor(world, gateway, person):
     token = world.issuer.token(person)
     assert ask(gateway.port, "GET", "/", person, token).status == 200
-    before = len(os.listdir(f"/proc/{gateway.pid}/fd"))
+    before = descriptors(gateway.pid)
     for number in range(200):
         connection = Connection(gateway.port)
         if number % 2:
             connection.send(b"GET / HT")
         connection.reset() if number % 3 else connection.close()
     until(
-        lambda: len(os.listdir(f"/proc/{gateway.pid}/fd")) <= before + 4,
+        lambda: descriptors(gateway.pid) <= before + 4,
         "the descriptors to be given back",
     )
 

@@ -26,7 +26,7 @@ import threading
 
 import pytest
 from harness.client import Connection, ask, request_bytes
-from harness.program import status_of
+from harness.program import descriptors, status_of
 from harness.waiting import until
 
 WORD = "can't accept connections"
@@ -35,10 +35,6 @@ WORD = "can't accept connections"
 def cpu_ticks(pid):
     fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
     return int(fields[11]) + int(fields[12])
-
-
-def descriptors(pid):
-    return len(os.listdir(f"/proc/{pid}/fd"))
 
 
 def quietly(gateway, person, token):

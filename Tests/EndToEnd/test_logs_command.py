@@ -209,6 +209,19 @@ def test_what_is_wrong_is_said(arguments, status, message):
     assert told.returncode == status and message in told.stderr and not told.stdout
 
 
+def logs_beside(routes, folder):
+    """`tollgate logs --summary` at a terminal, in the folder of this routes file."""
+    (folder / "routes.json").write_text(json.dumps(routes))
+    master, slave = pty.openpty()
+    told = subprocess.run(
+        [tollgate_binary(), "logs", "--summary"], stdin=slave, capture_output=True, text=True,
+        cwd=folder, env=environment(), timeout=30,
+    )  # fmt: skip
+    os.close(slave)
+    os.close(master)
+    return told
+
+
 def test_without_a_file_it_is_the_log_of_the_routes_file_here(log, tmp_path):
     routes = {
         "issuers": {"corp": {"issuer": "https://login.example", "audiences": ["a"]}},
@@ -222,14 +235,7 @@ def test_without_a_file_it_is_the_log_of_the_routes_file_here(log, tmp_path):
         ],
         "accessLog": {"path": str(log)},
     }
-    (tmp_path / "routes.json").write_text(json.dumps(routes))
-    master, slave = pty.openpty()
-    told = subprocess.run(
-        [tollgate_binary(), "logs", "--summary"], stdin=slave, capture_output=True, text=True,
-        cwd=tmp_path, env=environment(), timeout=30,
-    )  # fmt: skip
-    os.close(slave)
-    os.close(master)
+    told = logs_beside(routes, tmp_path)
     assert told.stdout.startswith("6 requests, "), told.stderr
 
 
@@ -276,12 +282,5 @@ def test_the_log_of_the_routes_file_is_found_without_its_secrets(log, tmp_path):
         "accessLog": {"path": str(log)},
         "exchanges": {"corp": {"client": {"secret": {"env": "NOT_SET"}}}},
     }
-    (tmp_path / "routes.json").write_text(json.dumps(routes))
-    master, slave = pty.openpty()
-    told = subprocess.run(
-        [tollgate_binary(), "logs", "--summary"], stdin=slave, capture_output=True, text=True,
-        cwd=tmp_path, env=environment(), timeout=30,
-    )  # fmt: skip
-    os.close(slave)
-    os.close(master)
+    told = logs_beside(routes, tmp_path)
     assert told.stdout.startswith("6 requests, "), told.stderr

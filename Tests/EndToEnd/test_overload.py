@@ -4,13 +4,13 @@ costs most is turned away, the others are served, and when it is over it is over
 
 import contextlib
 import itertools
-import os
 import socket
 import threading
 
 import pytest
 from harness.client import Broken, Connection, ask, request_bytes
 from harness.crowd import Crowd
+from harness.program import descriptors
 from harness.waiting import until
 from harness.world import World
 
@@ -118,18 +118,14 @@ def test_those_who_are_turned_away_cannot_hold_anything_either(world, gateway, p
     told meanwhile, and those who were there first are served."""
     token = world.issuer.token(person)
     with full(gateway) as kept, contextlib.ExitStack() as stack:
-        before = descriptors(gateway)
+        before = descriptors(gateway.pid)
         holders = [stack.enter_context(Connection(gateway.port)) for _ in range(1000)]
         holders += [stack.enter_context(Connection(gateway.ports["tls"])) for _ in range(200)]
         kept[0].send(request_bytes("GET", "/x", person, token).split(b"\r\n", 1)[1])
         assert kept[0].answer().status == 200
-        until(lambda: descriptors(gateway) <= before + 4, "the holders to be dropped", 20)
+        until(lambda: descriptors(gateway.pid) <= before + 4, "the holders to be dropped", 20)
         assert overloaded(gateway)
     until(lambda: ask_status(gateway, person, token) == 200, "service as before")
-
-
-def descriptors(gateway):
-    return len(os.listdir(f"/proc/{gateway.pid}/fd"))
 
 
 def test_a_caller_who_idles_gives_way_to_a_new_one(world, gateway, person):

@@ -27,12 +27,19 @@ import resource
 import shutil
 import signal
 import struct
-import subprocess
 import threading
 
 import pytest
 from harness.client import Connection, ask, request_bytes
-from harness.program import Program, environment, session_of, status_of, tollgate_binary
+from harness.program import (
+    Program,
+    c_compiler,
+    compiled,
+    environment,
+    session_of,
+    status_of,
+    tollgate_binary,
+)
 from harness.waiting import until
 from harness.world import SECRET
 from test_listener_faults import Tracer, cpu_ticks
@@ -256,18 +263,13 @@ int clock_gettime(clockid_t clock, struct timespec *time) {
 """
 
 
-def compiler():
-    return shutil.which("cc") or shutil.which("clang") or shutil.which("gcc")
-
-
 class ShiftedClock:
     """A program's clocks, which a test sets: the wall's, and the one that only goes on."""
 
     def __init__(self, folder):
         source, library, self.file = (folder / name for name in ("clock.c", "clock.so", "shift"))
         source.write_text(SHIFTED_CLOCK)
-        command = [compiler(), "-shared", "-fPIC", "-O2", "-o", library, source]
-        subprocess.run(command, check=True)
+        compiled(source, library, "-shared", "-fPIC")
         self.put(0)
         self.environ = {"LD_PRELOAD": str(library), "SHIFT_FILE": str(self.file)}
 
@@ -278,7 +280,7 @@ class ShiftedClock:
 
 def shifts_clocks(test):
     """Marks a test that needs a `ShiftedClock`."""
-    skipped = pytest.mark.skipif(not compiler(), reason="there is no C compiler")
+    skipped = pytest.mark.skipif(not c_compiler(), reason="there is no C compiler")
     return pytest.mark.plain_build("a sanitizer wants to be the first library")(skipped(test))
 
 

@@ -181,28 +181,37 @@ def test_curl_announces_itself(world, gateway, person):
     assert fields["X-Forwarded-For"] == "127.0.0.1"
 
 
-@pytest.mark.parametrize("version", ["send-proxy", "send-proxy-v2", "send-proxy-v2 crc32c"])
-@pytest.mark.parametrize("family", ["ipv4", "ipv6"])
-def test_haproxy_announces_its_callers(world, gateway, tmp_path, person, version, family):
-    binary = shutil.which("haproxy") or "/usr/sbin/haproxy"
-    port = free_port()
-    address, peer = ("127.0.0.1", "127.0.0.1") if family == "ipv4" else ("[::1]", "::1")
-    option = version.replace(" crc32c", " proxy-v2-options crc32c")
-    (tmp_path / "haproxy.cfg").write_text(f"""
+@contextlib.contextmanager
+def haproxy(folder, bind, gateway, option):
+    """A real proxy that listens there and announces its callers to the gateway."""
+    (folder / "haproxy.cfg").write_text(f"""
 defaults
   mode tcp
   timeout connect 5s
   timeout client 20s
   timeout server 20s
 frontend callers
-  bind {address}:{port}
+  bind {bind}
   default_backend gateway
 backend gateway
   server gateway 127.0.0.1:{gateway.port} {option}
 """)
-    haproxy = Program([binary, "-db", "-f", "haproxy.cfg"], tmp_path, "haproxy")
+    binary = shutil.which("haproxy") or "/usr/sbin/haproxy"
+    program = Program([binary, "-db", "-f", "haproxy.cfg"], folder, "haproxy")
     try:
-        haproxy.wait_until(lambda: listens(port, peer), "haproxy to listen")
+        yield program
+    finally:
+        program.end()
+
+
+@pytest.mark.parametrize("version", ["send-proxy", "send-proxy-v2", "send-proxy-v2 crc32c"])
+@pytest.mark.parametrize("family", ["ipv4", "ipv6"])
+def test_haproxy_announces_its_callers(world, gateway, tmp_path, person, version, family):
+    port = free_port()
+    address, peer = ("127.0.0.1", "127.0.0.1") if family == "ipv4" else ("[::1]", "::1")
+    option = version.replace(" crc32c", " proxy-v2-options crc32c")
+    with haproxy(tmp_path, f"{address}:{port}", gateway, option) as program:
+        program.wait_until(lambda: listens(port, peer), "haproxy to listen")
         token = world.issuer.token(person)
         raw = socket.create_connection((peer, port), 20)
         connection = Connection.__new__(Connection)
@@ -210,29 +219,14 @@ backend gateway
         answer = connection.request("GET", f"/haproxy-{family}", person, token)
         assert answer.seen("x-forwarded-for") == [peer]
         connection.close()
-    finally:
-        haproxy.end()
 
 
 def test_haproxy_names_no_caller_that_came_by_a_unix_socket(world, gateway, tmp_path, person):
     """It says LOCAL of such a connection, which is not its own: what the caller claims counts as
     little as any caller's."""
-    binary = shutil.which("haproxy") or "/usr/sbin/haproxy"
-    (tmp_path / "haproxy.cfg").write_text(f"""
-defaults
-  mode tcp
-  timeout connect 5s
-  timeout client 20s
-  timeout server 20s
-frontend callers
-  bind unix@{tmp_path}/callers.sock
-  default_backend gateway
-backend gateway
-  server gateway 127.0.0.1:{gateway.port} send-proxy-v2
-""")
-    haproxy = Program([binary, "-db", "-f", "haproxy.cfg"], tmp_path, "haproxy")
-    try:
-        haproxy.wait_until((tmp_path / "callers.sock").exists, "haproxy to listen")
+    bind = f"unix@{tmp_path}/callers.sock"
+    with haproxy(tmp_path, bind, gateway, "send-proxy-v2") as program:
+        program.wait_until((tmp_path / "callers.sock").exists, "haproxy to listen")
         raw = socket.socket(socket.AF_UNIX)
         raw.settimeout(20)
         raw.connect(str(tmp_path / "callers.sock"))
@@ -243,5 +237,3 @@ backend gateway
         assert answer.seen("x-forwarded-for") == ["127.0.0.1"]
         assert answer.seen("x-request-id") != ["theirs"]
         connection.close()
-    finally:
-        haproxy.end()

@@ -12,11 +12,11 @@ import json
 import os
 import pathlib
 import resource
-import shutil
 import subprocess
 
 import pytest
 from harness.keys import mint
+from harness.program import compiled
 from harness.world import World
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -29,13 +29,8 @@ KNOWN = 100
 
 @pytest.fixture(scope="module")
 def callers(tmp_path_factory):
-    compiler = shutil.which("cc") or shutil.which("clang") or shutil.which("gcc")
-    if not compiler:
-        pytest.skip("there is no C compiler")
     binary = tmp_path_factory.mktemp("open-loop") / "open_loop"
-    source = HERE / "open_loop.c"
-    subprocess.run([compiler, "-O2", "-o", binary, source, "-lm"], check=True)
-    return binary
+    return compiled(HERE / "open_loop.c", binary, "-lm")
 
 
 @pytest.fixture(scope="module")

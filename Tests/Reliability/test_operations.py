@@ -6,9 +6,7 @@ Every request is counted. Where none was lost in N, the rate is below 3/N (95 %)
 import contextlib
 import importlib
 import json
-import os
 import pathlib
-import shutil
 import signal
 import subprocess
 import sys
@@ -16,7 +14,7 @@ import threading
 
 import pytest
 from harness.client import Connection, ask, request_bytes
-from harness.program import status_of
+from harness.program import compiled, status_of
 from harness.waiting import free_port, until
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -28,12 +26,7 @@ KINDS = ("answered", "refused", "reset", "cut short", "other status", "too late"
 
 @pytest.fixture(scope="module")
 def program(tmp_path_factory):
-    compiler = shutil.which("cc") or shutil.which("clang") or shutil.which("gcc")
-    if not compiler:
-        pytest.skip("there is no C compiler")
-    binary = tmp_path_factory.mktemp("callers") / "callers"
-    subprocess.run([compiler, "-O2", "-o", binary, HERE / "callers.c"], check=True)
-    return binary
+    return compiled(HERE / "callers.c", tmp_path_factory.mktemp("callers") / "callers")
 
 
 class Callers:

@@ -16,7 +16,7 @@ import time
 
 import pytest
 from harness.client import Broken, Connection, request_bytes
-from harness.program import status_of
+from harness.program import descriptors, status_of
 from harness.waiting import until
 
 MINUTES = float(os.environ.get("SOAK_MINUTES", "3"))
@@ -24,10 +24,6 @@ CALLERS = 6
 # At least: of a short run three.
 RELOAD_SECONDS = min(60, MINUTES * 15)
 SAMPLE_SECONDS = 2
-
-
-def descriptors(pid):
-    return len(os.listdir(f"/proc/{pid}/fd"))
 
 
 class Caller(threading.Thread):

@@ -9,7 +9,6 @@ import os
 import pathlib
 import random
 import resource
-import shutil
 import socket
 import ssl
 import statistics
@@ -22,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from harness.certificates import Certificate
 from harness.client import Connection, ask, request_bytes, trusting
 from harness.hello import client_hello
-from harness.program import status_of
+from harness.program import compiled, status_of
 from harness.waiting import until
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -32,11 +31,7 @@ CROWD = 10_000
 @pytest.fixture(scope="module")
 def flood(tmp_path_factory):
     """Runs some of flood.c's callers at once; what they did, and the CPU time they took."""
-    compiler = shutil.which("cc") or shutil.which("clang") or shutil.which("gcc")
-    if not compiler:
-        pytest.skip("there is no C compiler")
-    binary = tmp_path_factory.mktemp("flood") / "flood"
-    subprocess.run([compiler, "-O2", "-o", binary, HERE / "flood.c"], check=True)
+    binary = compiled(HERE / "flood.c", tmp_path_factory.mktemp("flood") / "flood")
 
     def start(port, payload, seconds, wait, callers):
         running = []

@@ -14,14 +14,12 @@ import json
 import os
 import pathlib
 import random
-import shutil
 import subprocess
 import threading
 
-import pytest
 from cryptography.hazmat.primitives import serialization
 
-from .program import Nginx
+from .program import Nginx, compiled
 from .redis import RedisError, RedisServer
 from .waiting import free_port
 
@@ -62,16 +60,10 @@ class Oracle:
     """The run and its figures: `figures` of the callers, `judged` of the judge."""
 
     def __init__(self, world, folder, requests, connections=64, aborts=20, seed=1, step=250):
-        compiler = shutil.which("cc") or shutil.which("clang") or shutil.which("gcc")
-        if not compiler:
-            pytest.skip("there is no C compiler")
         self.world, self.folder, self.requests = world, pathlib.Path(folder), requests
         self.connections, self.aborts, self.seed = connections, aborts, seed
         self.step = step  # after so many requests something goes wrong, however fast they are
-        self.binary = self.folder / "oracle"
-        source = HERE / "oracle.c"
-        command = [compiler, "-O2", "-o", self.binary, source, "-lssl", "-lcrypto"]
-        subprocess.run(command, check=True)
+        self.binary = compiled(HERE / "oracle.c", self.folder / "oracle", "-lssl", "-lcrypto")
         self.key = self.folder / "key.pem"
         form = serialization.PublicFormat.SubjectPublicKeyInfo
         self.key.write_bytes(

@@ -8,6 +8,8 @@ import shutil
 import signal
 import subprocess
 
+import pytest
+
 from .waiting import PATIENCE, Late, free_port, listens, until
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
@@ -148,10 +150,30 @@ def status_of(pid, name):
     return None
 
 
+def descriptors(pid):
+    """How many files, sockets and the like the process has open."""
+    return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+def c_compiler():
+    return shutil.which("cc") or shutil.which("clang") or shutil.which("gcc")
+
+
+def compiled(source, binary, *flags):
+    """Makes a program of a C source, or skips the test where nobody can."""
+    if not c_compiler():
+        pytest.skip("there is no C compiler")
+    subprocess.run([c_compiler(), "-O2", "-o", binary, source, *flags], check=True)
+    return binary
+
+
 __all__ = [
     "Nginx",
     "Program",
     "ROOT",
+    "c_compiler",
+    "compiled",
+    "descriptors",
     "environment",
     "free_port",
     "session_of",
