@@ -129,6 +129,9 @@ def test_soak(world):
                 reloads += 1
                 gateway.file.write_text(texts[reloads % 2])
                 assert gateway.admin("/reload", "POST")[0] == 200
+            # What the servers of the test keep of each request is nothing that is looked at here.
+            world.upstream.requests.clear()
+            world.tokens.calls.clear()
             ending.wait(SAMPLE_SECONDS)
         ending.set()
         for caller in callers:
