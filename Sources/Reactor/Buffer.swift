@@ -171,7 +171,7 @@ import Glibc
   }
 
   /// Appends a literal; nothing where the room is too small for all of it.
-  @inlinable package func append(_ text: StaticString) {
+  @inline(__always) @inlinable package func append(_ text: StaticString) {
     let count = text.utf8CodeUnitCount
     guard count <= room else { return }
     unsafe (base + end).copyMemory(from: text.utf8Start, byteCount: count)
@@ -189,34 +189,111 @@ import Glibc
     end &+= 1
   }
 
+  /// Appends a literal and a JSON string of the text (RFC 8259 §7), or nothing.
+  ///
+  /// - Returns: false where a byte of it is none of visible ASCII, or needs an escape, or the room
+  ///   is too small.
+  package func append(_ name: StaticString, quoting text: Span<UInt8>) -> Bool {
+    let nameCount = name.utf8CodeUnitCount
+    let count = text.count
+    guard nameCount &+ count &+ 2 <= room else { return false }
+    return unsafe text.withUnsafeBytes { bytes in
+      guard unsafe Self.isPlain(bytes) else { return false }
+      var to = unsafe base + end
+      unsafe to.copyMemory(from: name.utf8Start, byteCount: nameCount)
+      unsafe to += nameCount
+      unsafe to.storeBytes(of: UInt8(ascii: "\""), as: UInt8.self)
+      unsafe to += 1
+      if let from = bytes.baseAddress { unsafe to.copyMemory(from: from, byteCount: count) }
+      unsafe (to + count).storeBytes(of: UInt8(ascii: "\""), as: UInt8.self)
+      end &+= nameCount &+ count &+ 2
+      return true
+    }
+  }
+
+  /// Whether a JSON string of these bytes, as they are, means them: eight are looked at at once.
+  private static func isPlain(_ bytes: UnsafeRawBufferPointer) -> Bool {
+    let ones: UInt64 = 0x0101_0101_0101_0101
+    let highs = ones &* 0x80
+    var index = 0
+    while index &+ 8 <= bytes.count {
+      let word = unsafe bytes.loadUnaligned(fromByteOffset: index, as: UInt64.self)
+      let control = (word &- ones &* 0x20) & ~word
+      let quote = word ^ ones &* 0x22
+      let backslash = word ^ ones &* 0x5C
+      let delete = word ^ ones &* 0x7F
+      let found =
+        word | control | (quote &- ones) & ~quote | (backslash &- ones) & ~backslash
+        | (delete &- ones) & ~delete
+      if found & highs != 0 { return false }
+      index &+= 8
+    }
+    while index < bytes.count {
+      let byte = unsafe bytes[index]
+      guard byte &- 0x20 < 0x5F, byte != 0x22, byte != 0x5C else { return false }
+      index &+= 1
+    }
+    return true
+  }
+
   /// Appends a number in decimal digits; at most 20 bytes.
   package func append(decimal number: UInt64) {
-    append(number, base: 10)
+    let count = Self.digitCount(number)
+    guard count <= room else { return }
+    end &+= count
+    storeDigits(number, count: count, before: end)
+  }
+
+  /// Appends a number with its last digits behind a point: 1234 with three as `1.234`; at most as
+  /// many bytes as `decimals` and 22.
+  package func append(_ number: UInt64, decimals: Int) {
+    let whole = max(1, Self.digitCount(number) &- decimals)
+    guard whole &+ 1 &+ decimals <= room else { return }
+    end &+= whole &+ 1 &+ decimals
+    let rest = storeDigits(number, count: decimals, before: end)
+    unsafe base.storeBytes(
+      of: UInt8(ascii: "."), toByteOffset: end &- decimals &- 1, as: UInt8.self)
+    storeDigits(rest, count: whole, before: end &- decimals &- 1)
+  }
+
+  @inline(__always)
+  private static func digitCount(_ number: UInt64) -> Int {
+    var count = 1
+    var limit: UInt64 = 10
+    while number >= limit, count < 20 {
+      count &+= 1
+      limit &*= 10
+    }
+    return count
+  }
+
+  /// - Returns: what is left of the number without its last `count` digits.
+  @discardableResult @inline(__always)
+  private func storeDigits(_ number: UInt64, count: Int, before end: Int) -> UInt64 {
+    var rest = number
+    var index = end
+    while index > end &- count {
+      index &-= 1
+      let higher = rest / 10
+      let digit = 48 &+ UInt8(truncatingIfNeeded: rest &- higher &* 10)
+      unsafe base.storeBytes(of: digit, toByteOffset: index, as: UInt8.self)
+      rest = higher
+    }
+    return rest
   }
 
   /// Appends a number in lower-case hexadecimal digits; at most 16 bytes.
   package func append(hexadecimal number: UInt64) {
-    append(number, base: 16)
-  }
-
-  private func append(_ number: UInt64, base radix: UInt64) {
-    var count = 1
-    var rest = number / radix
-    while rest > 0 {
-      count += 1
-      rest /= radix
-    }
+    let count = max(1, (67 - number.leadingZeroBitCount) / 4)
     guard count <= room else { return }
-    rest = number
-    var index = end + count
-    end = index
-    repeat {
-      index -= 1
-      let digit = UInt8(truncatingIfNeeded: rest % radix)
+    end &+= count
+    var rest = number
+    for index in 1...count {
+      let digit = UInt8(truncatingIfNeeded: rest & 15)
       unsafe base.storeBytes(
-        of: digit < 10 ? 48 + digit : 87 + digit, toByteOffset: index, as: UInt8.self)
-      rest /= radix
-    } while rest > 0
+        of: digit < 10 ? 48 &+ digit : 87 &+ digit, toByteOffset: end &- index, as: UInt8.self)
+      rest >>= 4
+    }
   }
 
   /// The room, for a system call to write into; `commit` says how much it wrote.

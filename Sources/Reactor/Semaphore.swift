@@ -20,12 +20,15 @@ import Glibc
   package func signal() { unsafe sem_post(semaphore) }
 
   /// Waits for a signal, at most so long.
-  package func wait(milliseconds: Int64) {
+  ///
+  /// - Returns: whether one came.
+  @discardableResult
+  package func wait(milliseconds: Int64) -> Bool {
     var until = timespec()
     unsafe clock_gettime(CLOCK_REALTIME, &until)
     let ns = Int64(until.tv_nsec) + milliseconds % 1_000 * 1_000_000
     until.tv_sec += Int(milliseconds / 1_000 + ns / 1_000_000_000)
     until.tv_nsec = Int(ns % 1_000_000_000)
-    unsafe sem_timedwait(semaphore, &until)
+    return unsafe sem_timedwait(semaphore, &until) == 0
   }
 }

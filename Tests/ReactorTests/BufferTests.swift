@@ -40,13 +40,50 @@ struct BufferTests {
     #expect(buffer.bytes.text == "ab12!")
   }
 
-  @Test(arguments: [0, 1, 9, 10, 15, 16, 255, 65_535, UInt64.max - 1, .max])
+  @Test(arguments: [
+    0, 1, 9, 10, 15, 16, 99, 100, 255, 999, 1_000, 65_535, 9_999_999_999_999_999_999,
+    10_000_000_000_000_000_000, UInt64.max - 1, .max,
+  ])
   func `writes numbers`(_ number: UInt64) {
     let buffer = Buffer("<", capacity: 40)
     buffer.append(decimal: number)
     buffer.append(" ")
     buffer.append(hexadecimal: number)
     #expect(buffer.bytes.text == "<\(number) \(String(number, radix: 16))")
+  }
+
+  @Test(arguments: [
+    (0, 3, "0.000"), (7, 3, "0.007"), (999, 3, "0.999"), (1_000, 3, "1.000"),
+    (12_345, 3, "12.345"), (1, 6, "0.000001"), (61_000_002, 6, "61.000002"),
+    (UInt64.max, 3, "18446744073709551.615"),
+  ])
+  func `writes the last digits behind a point`(_ number: UInt64, _ decimals: Int, _ text: String) {
+    let buffer = Buffer(capacity: text.utf8.count)
+    buffer.append(number, decimals: decimals)
+    #expect(buffer.bytes.text == text)
+    let small = Buffer(capacity: text.utf8.count - 1)
+    small.append(number, decimals: decimals)
+    #expect(small.isEmpty)
+  }
+
+  @Test func `quotes what needs no escape and leaves all else alone`() {
+    for count in 0..<20 {
+      for index in 0..<max(1, count) {
+        for byte in UInt8.min ... .max {
+          var text = [UInt8](repeating: UInt8(ascii: "a"), count: count)
+          if !text.isEmpty { text[index] = byte }
+          let isPlain = text.allSatisfy { (0x20...0x7E).contains($0) && $0 != 0x22 && $0 != 0x5C }
+          let buffer = Buffer(capacity: 2 + count + 2)
+          let isAppended = buffer.append("n:", quoting: text.span)
+          #expect(isAppended == isPlain)
+          #expect(buffer.bytes == (isPlain ? Array("n:\"".utf8) + text + [0x22] : []))
+        }
+      }
+    }
+    let small = Buffer(capacity: 4)
+    let text: [UInt8] = [0x61, 0x62]
+    let isAppended = small.append("n", quoting: text.span)
+    #expect(!isAppended && small.isEmpty)
   }
 
   @Test func `consumes from the front and begins anew when all is consumed`() {

@@ -1,13 +1,15 @@
 // Callers who come at a rate of their own, whether or not those before were answered.
 //
-//   open_loop PORT RATE SECONDS CONNECTIONS REQUESTS KNOWN EVERY FIRST DEADLINE_MS
+//   open_loop PORT RATE SECONDS CONNECTIONS REQUESTS KNOWN EVERY FIRST DEADLINE_MS WAIT_MS
 //     REQUESTS is a file with one bearer token a line. The first KNOWN of them are used in turn;
 //     each EVERYth request (0: none) has one of the others instead, from number FIRST on, each
 //     once where there are enough. A request is sent on a free one of CONNECTIONS; while there is
-//     none it waits, and what it waits counts. RATE 0: one is always under way on each.
+//     none it waits, and what it waits counts; after WAIT_MS the caller gives up, as those do who
+//     can't connect. RATE 0: one is always under way on each.
 //
 // Arrivals are those of a Poisson process. An answer is good if it is 200 within the deadline,
-// counted from when the request should have been sent. The result is one JSON object.
+// counted from when the request should have been sent. The result is one JSON object; of its times, p50 and
+// p99 are counted so, too, and sent_p99 from when it was sent.
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
@@ -30,7 +32,7 @@ enum { ROOM = 16384, WAITING_MAX = 1 << 20, LATENCIES_MAX = 4 << 20 };
 
 typedef struct {
   int fd;
-  double due;
+  double due, sent;
   size_t size;
   char in[ROOM];
 } Connection;
@@ -40,10 +42,10 @@ static Connection *all, **idle;
 static size_t idle_count;
 static char **requests;
 static size_t *sizes, request_count, known_count, known_next, fresh_next, every, sent;
-static double waiting[WAITING_MAX], deadline;
+static double waiting[WAITING_MAX], deadline, patience;
 static size_t waiting_first, waiting_count;
 static uint64_t good, late, shed, refused, other, given_up, reconnects;
-static float *latencies;
+static float *latencies, *since_sent;
 static size_t latency_count;
 
 static void fail(const char *what) {
@@ -88,7 +90,7 @@ static void connect_to(Connection *c) {
   if (epoll_ctl(queue, EPOLL_CTL_ADD, c->fd, &event)) fail("epoll_ctl");
 }
 
-static void send_on(Connection *c, double due) {
+static void send_on(Connection *c, double due, double at) {
   size_t which;
   sent++;
   if (every && sent % every == 0) {
@@ -97,6 +99,7 @@ static void send_on(Connection *c, double due) {
     which = known_next++ % known_count;
   }
   c->due = due;
+  c->sent = at;
   c->size = 0;
   // Less than a socket's buffer holds: it is taken whole.
   if (write(c->fd, requests[which], sizes[which]) != (ssize_t)sizes[which]) other++;
@@ -114,7 +117,10 @@ static int is_whole(Connection *c, double at) {
   if (status == 200) {
     if (at - c->due <= deadline) good++;
     else late++;
-    if (latency_count < LATENCIES_MAX) latencies[latency_count++] = (float)(at - c->due);
+    if (latency_count < LATENCIES_MAX) {
+      since_sent[latency_count] = (float)(at - c->sent);
+      latencies[latency_count++] = (float)(at - c->due);
+    }
   } else if (status == 503) {
     shed++;
   } else if (status == 401) {
@@ -127,15 +133,15 @@ static int is_whole(Connection *c, double at) {
 
 static void next_on(Connection *c, double at, int is_closed) {
   if (is_closed) {
-    send_on(c, at);
+    send_on(c, at, at);
     return;
   }
   while (waiting_count) {
     double due = waiting[waiting_first];
     waiting_first = (waiting_first + 1) % WAITING_MAX;
     waiting_count--;
-    if (at - due <= deadline) {
-      send_on(c, due);
+    if (at - due <= patience) {
+      send_on(c, due, at);
       return;
     }
     given_up++;
@@ -148,14 +154,14 @@ static int by_size(const void *a, const void *b) {
   return x < y ? -1 : x > y;
 }
 
-static double quantile(double part) {
+static double quantile(const float *sorted, double part) {
   if (!latency_count) return 0;
-  return 1000.0 * (double)latencies[(size_t)(part * (double)(latency_count - 1))];
+  return 1000.0 * (double)sorted[(size_t)(part * (double)(latency_count - 1))];
 }
 
 int main(int argc, char **argv) {
   signal(SIGPIPE, SIG_IGN);
-  if (argc != 10) return fprintf(stderr, "the head of open_loop.c says how\n"), 2;
+  if (argc != 11) return fprintf(stderr, "the head of open_loop.c says how\n"), 2;
   port = atoi(argv[1]);
   double rate = atof(argv[2]), seconds = atof(argv[3]);
   size_t count = strtoul(argv[4], NULL, 10);
@@ -164,12 +170,14 @@ int main(int argc, char **argv) {
   every = strtoul(argv[7], NULL, 10);
   fresh_next = strtoul(argv[8], NULL, 10);
   deadline = atof(argv[9]) / 1000;
+  patience = atof(argv[10]) / 1000;
   if (known_count > request_count || (every && known_count == request_count)) return 2;
   int is_closed = rate == 0;
   queue = epoll_create1(EPOLL_CLOEXEC);
   all = calloc(count, sizeof *all);
   idle = calloc(count, sizeof *idle);
   latencies = malloc(LATENCIES_MAX * sizeof *latencies);
+  since_sent = malloc(LATENCIES_MAX * sizeof *since_sent);
   for (size_t i = 0; i < count; i++) {
     connect_to(&all[i]);
     idle[idle_count++] = &all[i];
@@ -178,14 +186,14 @@ int main(int argc, char **argv) {
   double start = now(), next = start, end = start + seconds;
   uint64_t offered = 0;
   if (is_closed) {
-    while (idle_count) send_on(idle[--idle_count], now());
+    while (idle_count) send_on(idle[--idle_count], now(), now());
   }
   struct epoll_event events[512];
   for (double at = start; at < end; at = now()) {
     while (!is_closed && next <= at) {
       offered++;
       if (idle_count) {
-        send_on(idle[--idle_count], next);
+        send_on(idle[--idle_count], next, at);
       } else if (waiting_count < WAITING_MAX) {
         waiting[(waiting_first + waiting_count++) % WAITING_MAX] = next;
       } else {
@@ -213,12 +221,14 @@ int main(int argc, char **argv) {
   }
   double took = now() - start;
   qsort(latencies, latency_count, sizeof *latencies, by_size);
+  qsort(since_sent, latency_count, sizeof *since_sent, by_size);
   printf("{\"offered\":%.1f,\"good\":%.1f,\"late\":%llu,\"shed\":%llu,\"refused\":%llu,"
          "\"other\":%llu,\"given_up\":%llu,\"unsent\":%zu,\"reconnects\":%llu,\"fresh\":%zu,"
-         "\"p50\":%.2f,\"p99\":%.2f}\n",
+         "\"p50\":%.2f,\"p99\":%.2f,\"sent_p99\":%.2f}\n",
          (double)(is_closed ? sent : offered) / took, (double)good / took,
          (unsigned long long)late, (unsigned long long)shed, (unsigned long long)refused,
          (unsigned long long)other, (unsigned long long)given_up, waiting_count,
-         (unsigned long long)reconnects, fresh_next, quantile(.5), quantile(.99));
+         (unsigned long long)reconnects, fresh_next, quantile(latencies, .5), quantile(latencies, .99),
+         quantile(since_sent, .99));
   return 0;
 }

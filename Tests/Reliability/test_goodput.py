@@ -1,10 +1,14 @@
 """What is served when more comes than can be: at half of what one worker can, at all of it, at
 twice and at five times as much, from callers who come whether or not others were answered.
 
-The gateway has core 0, the callers have the others. What is printed are ratios within one run, to
-the most that was served at any rate; the same rate twice is the noise. Beside them stand those of
-what was answered 200 in a second of the gateway's own CPU time: on a machine where others want the
-core, too, only these tell of the gateway. Asserted is only that nothing collapses.
+The gateway has core 0, the callers have the others. Each has a connection of 3,000, as many as the
+gateway may be given, and gives up where none is free for a quarter of its patience.
+
+What is printed are ratios within one run, of what was answered 200 in time to the most that was at
+any rate, or to all that could be where less was offered: the middle of three rounds, and in
+brackets all of them, which is the noise. Beside them stands what was answered 200 in a second of
+the gateway's own CPU time, as others may want the core, too. Asserted is only that nothing
+collapses.
 """
 
 import contextlib
@@ -12,6 +16,7 @@ import json
 import os
 import pathlib
 import resource
+import statistics
 import subprocess
 
 import pytest
@@ -21,9 +26,11 @@ from harness.world import World
 
 HERE = pathlib.Path(__file__).resolve().parent
 CONNECTIONS = 3_000
-SECONDS = 4
-RATES = (0.5, 1, 2, 5, 1, 2, 5)
+SECONDS = 3
+RATES = (0.5, 1, 2, 5, 1, 2, 5, 1, 2, 5)
+MARKS = ((2, 0.9), (5, 0.7))
 DEADLINE_MS = 1_000
+WAIT_MS = DEADLINE_MS // 4
 KNOWN = 100
 
 
@@ -72,7 +79,7 @@ class Run:
     def ask(self, rate, connections=CONNECTIONS, seconds=SECONDS):
         words = [
             self.binary, self.gateway.port, rate, seconds, connections, self.tokens, KNOWN,
-            self.every, self.fresh, DEADLINE_MS,
+            self.every, self.fresh, DEADLINE_MS, WAIT_MS,
         ]  # fmt: skip
         before = cpu_ns(self.gateway.pid)
         others = set(range(os.cpu_count())) - {0} or {0}
@@ -94,7 +101,8 @@ def routes(world):
     return world.routes(route, workers=1, accessLog="off")
 
 
-def judge(name, run):
+def judge(name, run, share=1.0):
+    """`share`: of the requests, those that are to be answered 200."""
     # As much as one core serves of callers who wait for their answers.
     figures = run.ask(0, connections=64, seconds=3)
     capacity = figures["per_cpu"]
@@ -104,26 +112,25 @@ def judge(name, run):
         figures = run.ask(offered * factor)
         all_figures.append((factor, figures))
         lines.append(
-            f"  {factor:>3} x: good {figures['good']:.0f}/s of {figures['offered']:.0f}/s, "
+            f"  {factor:>3} x: good {figures['good']:.0f}/s of {figures['offered'] * share:.0f}/s, "
             f"shed {figures['shed']}, late {figures['late']}, given up {figures['given_up']}, "
             f"{figures['per_cpu']:.0f} by CPU second, of those answered 200 "
-            f"p50 {figures['p50']:.1f} ms, p99 {figures['p99']:.1f} ms"
+            f"p50 {figures['p50']:.1f} ms, p99 {figures['p99']:.1f} ms "
+            f"({figures['sent_p99']:.1f} since they were sent)"
         )
-    for measure, said in (("good", "in time"), ("per_cpu", "by CPU second")):
-        ratios = ratios_of(all_figures, measure)
-        shown = ", ".join(
-            f"{factor} x {' '.join(f'{ratio:.2f}' for ratio in ratios[factor])}"
-            for factor in ratios
-        )
-        marks = ", ".join(
-            f"{factor} x {'pass' if min(ratios[factor]) >= mark else 'MISSED'} (at least {mark})"
-            for factor, mark in ((2, 0.9), (5, 0.7))
-        )
-        lines.append(f"  {said}, of the most: {shown}: {marks}")
+    ratios = ratios_of(all_figures, share)
+    shown = ", ".join(
+        f"{factor} x {statistics.median(all_of):.2f} ({' '.join(f'{one:.2f}' for one in all_of)})"
+        for factor, all_of in ratios.items()
+    )
+    marks = ", ".join(
+        f"{factor} x {'pass' if statistics.median(ratios[factor]) >= mark else 'MISSED'} "
+        f"(at least {mark})"
+        for factor, mark in MARKS
+    )
     print(f"\n{name}: {capacity:.0f} by CPU second for 64 who wait")
-    print("\n".join(lines))
-    ratios = ratios_of(all_figures, "per_cpu")
-    for factor in (2, 5):
+    print("\n".join([*lines, f"  of the most that could be: {shown}: {marks}"]))
+    for factor, _ in MARKS:
         assert max(ratios[factor]) > 0.35, f"{name} collapses at {factor} x"
     assert run.gateway.admin("/readyz")[0] == 200
     # It ends by itself.
@@ -132,11 +139,12 @@ def judge(name, run):
     print(f"  afterwards, at 0.3 x: shed {after['shed']}, then {late['shed']}")
 
 
-def ratios_of(all_figures, measure):
-    peak = max(figures[measure] for _, figures in all_figures)
+def ratios_of(all_figures, share):
+    peak = max(figures["good"] for _, figures in all_figures)
     ratios = {}
     for factor, figures in all_figures:
-        ratios.setdefault(factor, []).append(figures[measure] / peak)
+        possible = min(peak, figures["offered"] * share)
+        ratios.setdefault(factor, []).append(figures["good"] / possible)
     return ratios
 
 
@@ -177,7 +185,7 @@ def test_goodput_of_known_tokens_beside_forged_ones(slow_world, callers, tmp_pat
     tokens = tmp_path / "tokens"
     tokens.write_text("\n".join([*lines, forged]) + "\n")
     with many_files(), slow_world.gateway(routes(slow_world), prepare=pinned) as gateway:
-        judge("known tokens, one in ten forged", Run(callers, gateway, tokens, 10))
+        judge("known tokens, one in ten forged", Run(callers, gateway, tokens, 10), 0.9)
 
 
 @pytest.mark.timeout(900)

@@ -18,7 +18,7 @@ sys.path.append(str(pathlib.Path(__file__).resolve().parent.parent / "EndToEnd")
 import test_dying_servers as dying  # noqa: E402
 import test_upstream_faults as faults  # noqa: E402
 
-TRIALS = 5_000
+TRIALS = 10_000
 
 
 @pytest.mark.timeout(900)
@@ -39,15 +39,15 @@ def test_thirty_dying_servers_lose_no_get(world, person, how):
                 index = round % 3
                 if how == "killed":
                     farm.kill(index)
-                    farm.wait_for("is unwell", round + 1)
+                    farm.wait_until_unwell(index)
                     dying.some_more(load, 300)
                     farm.start(index)
                 else:
                     farm.signal(index, signal.SIGSTOP)
-                    farm.wait_for("is unwell", round + 1)
+                    farm.wait_until_unwell(index)
                     dying.some_more(load, 300)
                     farm.signal(index, signal.SIGCONT)
-                farm.wait_for("is well again", round + 1)
+                farm.wait_until_well()
         print(f"\n{how} thirty times: {load.said()}")
         assert not load.lost, load.lost[:5]
 

@@ -12,16 +12,21 @@ final class AccessLog {
   private let loop: EventLoop
   private let flushWaiter: Waiter
   private let lines = Buffer(capacity: AccessLog.batchBytes + AccessLog.lineBytesUsual)
+  /// Its memory is handed over, and that of one written before comes back.
+  private var batch: [UInt8] = []
   private var isRetired = false
+  private var clocksComparedNs = Int64.min / 2
+  private var wallOffsetNs: Int64 = 0
   private var timeSecond = Int64.min
-  private var timePrefix: [UInt8] = []
+  private let timePrefix = Buffer(capacity: 32)
   /// Of a line that is no JSON object.
   private var noted = NotedValues()
   /// What is made of them; empty where lines are JSON objects.
   private var line: [UInt8] = []
 
+  private static let clocksComparedEveryNs: Int64 = 100_000_000
   /// A batch is handed over at this size, or after `delayMs`.
-  private static let batchBytes = 64 << 10
+  private static let batchBytes = 256 << 10
   private static let delayMs: Int64 = 25
   private static let lineBytesUsual = 16 << 10
   /// More than any value that is appended whole or not at all: while so much room is left, nothing
@@ -70,8 +75,9 @@ final class AccessLog {
   func flush() {
     if lines.isEmpty { return }
     let lines = lines
-    writer.write([UInt8](copying: lines.readable))
+    batch.append(copying: lines.readable)
     lines.removeAll()
+    writer.take(&batch)
   }
 
   /// Hands over what has waited long enough, until `retire`; the worker runs it as a task.
@@ -121,59 +127,59 @@ final class AccessLog {
   /// The values, each behind its name, or bare and noted where they are put together later.
   private func appendValues(of request: Request, _ endedNs: Int64, from start: Int) {
     // The record is read where it is: a copy counts the references of all that it holds.
-    let head = request.connection.head
-    let buffer = request.connection.received
-    let wanted = layout.wanted
+    let connection = request.connection
+    let head = connection.head
+    let buffer = connection.received
     let dialect = layout.dialect
-    let names: [StaticString]
-    if case .object(let given) = layout.arrangement {
-      names = given
-    } else {
-      names = []
-      noted.clear()
-    }
+    if layout.names.isEmpty { noted.clear() }
 
-    func isWanted(_ field: AccessLogField) -> Bool { wanted & (1 << UInt64(field.rawValue)) != 0 }
-    func key(_ field: AccessLogField) -> Bool {
-      guard isWanted(field) else { return false }
-      if names.isEmpty {
+    func key(_ field: AccessLogField) -> Bool { begin(field, from: start) }
+    func quoted(_ field: AccessLogField, _ text: Span<UInt8>) {
+      guard layout.wants(field) else { return }
+      if layout.names.isEmpty {
         noted.begin(field, at: lines.count - start)
+        if !lines.append("", quoting: text) { appendJSON(text) }
       } else {
-        lines.append(names[Int(field.rawValue)])
+        let name = layout.names[Int(field.rawValue)]
+        if lines.append(name, quoting: text) { return }
+        lines.append(name)
+        appendJSON(text)
       }
-      return true
     }
-    func string(_ range: Range<Int>?) {
+    func quoted(_ field: AccessLogField, _ text: [UInt8]) { quoted(field, text.span) }
+    func quoted(_ field: AccessLogField, _ range: Range<Int>?) {
       if let range, range.upperBound <= buffer.count {
-        appendText(buffer.slice(range))
-      } else {
+        quoted(field, buffer.slice(range))
+      } else if key(field) {
         lines.append("\"\"")
       }
     }
-
     func part(_ field: AccessLogField, _ ns: Int64) {
       if ns > 0, key(field) { appendThousandths(ns / 1_000) }
     }
 
-    if key(.time) { appendTime(Clock.wallMs()) }
-    if key(.id) { appendPlain(request.id) }
+    if key(.time) { appendTime(wallMs(endedNs)) }
+    quoted(.id, request.id)
     if key(.listener) { lines.append(request.listener.nameJSON) }
-    if key(.client) { appendPlain(request.client) }
+    quoted(.client, request.client)
     if head.byteCount > 0 {
-      if key(.method) {
-        if dialect == .otel, case .other = head.method {
-          // OpenTelemetry: what is no registered method has one name.
-          lines.append("\"_OTHER\",\"http.request.method_original\":")
-        }
-        string(head.methodRange)
-      }
-      if !request.host.isEmpty, key(.host) { appendText(request.host) }
-      if key(.path) {
-        if request.path.merged.isEmpty {
-          string(head.path)
+      if dialect == .otel, layout.wants(.method), case .other = head.method {
+        // OpenTelemetry: what is no registered method has one name.
+        if key(.method) { lines.append("\"_OTHER\"") }
+        lines.append(",\"http.request.method_original\":")
+        if head.methodRange.upperBound <= buffer.count {
+          appendJSON(buffer.slice(head.methodRange))
         } else {
-          appendText(request.path.merged)
+          lines.append("\"\"")
         }
+      } else {
+        quoted(.method, head.methodRange)
+      }
+      if !request.host.isEmpty { quoted(.host, request.host) }
+      if request.path.merged.isEmpty {
+        quoted(.path, head.path)
+      } else {
+        quoted(.path, request.path.merged)
       }
       if key(.protocol) {
         let isNew = head.minorVersion == 1
@@ -183,14 +189,14 @@ final class AccessLog {
         }
       }
     }
-    if let tls = request.connection.stream.tls {
+    if let tls = connection.stream.tls {
       if key(.tls) { appendVersion(of: tls) }
       if let certificate = tls.clientCertificate, key(.tlsClient) {
         appendJSON(certificate.subject)
       }
     }
-    if head.byteCount > 0, let agent = head.first(.userAgent), key(.userAgent) {
-      string(agent.value.prefix(Limits.loggedAgentBytesMax))
+    if head.byteCount > 0, let agent = head.first(.userAgent) {
+      quoted(.userAgent, agent.value.prefix(Limits.loggedAgentBytesMax))
     }
     if let route = request.record.route, key(.route) { lines.append(route.nameJSON) }
     if key(.status) { appendNumber(request.record.status) }
@@ -198,28 +204,19 @@ final class AccessLog {
       appendJSON(reason.word)
     }
     if let caller = request.record.caller {
-      if key(.issuer) { lines.append(caller.issuerNameJSON) }
-      if !caller.jtiJSON.isEmpty, key(.jti) { lines.append(caller.jtiJSON) }
-      if isWanted(.claims) {
-        appendClaims(caller.claimsJSON, request.record.clientIDJSON, from: start)
-      }
-      if key(.identity) { lines.append(caller.identityJSON) }
-      if !caller.identityRuleJSON.isEmpty, key(.identityRule) {
-        lines.append(caller.identityRuleJSON)
+      if layout.names.isEmpty || !request.record.clientIDJSON.isEmpty {
+        append(caller.logged, clientID: request.record.clientIDJSON, from: start)
+      } else {
+        lines.append(caller.logged.members(in: layout))
       }
     }
     if request.record.route != nil {
-      if key(.auth) {
-        switch request.record.authentication {
-        case .none: lines.append("\"none\"")
-        case .verified: lines.append("\"verified\"")
-        case .cached: lines.append("\"cached\"")
-        }
-      }
-      if key(.exchange) {
-        lines.append(byte: UInt8(ascii: "\""))
-        lines.append(request.record.exchange.word)
-        lines.append(byte: UInt8(ascii: "\""))
+      let (authentication, exchange) = (request.record.authentication, request.record.exchange)
+      if layout.names.isEmpty {
+        if key(.auth) { appendWord(authentication.word) }
+        if key(.exchange) { appendWord(exchange.word) }
+      } else {
+        lines.append(layout.outcome(authentication, exchange))
       }
     }
     if !request.record.exchangeError.isEmpty, key(.exchangeError) {
@@ -236,10 +233,10 @@ final class AccessLog {
     }
     if request.record.attempts > 0, key(.attempts) { appendNumber(request.record.attempts) }
     if key(.bytesIn) {
-      appendNumber(request.connection.content.byteCount + request.record.tunnelBytesIn)
+      appendNumber(connection.content.byteCount + request.record.tunnelBytesIn)
     }
     if key(.bytesOut) {
-      appendNumber(request.connection.bytesWritten - request.record.bytesWrittenBefore)
+      appendNumber(connection.bytesWritten - request.record.bytesWrittenBefore)
     }
     if key(.durationMs) {
       let ns = endedNs - request.record.startedNs
@@ -253,10 +250,10 @@ final class AccessLog {
     part(.exchangeMs, request.record.exchangeNs)
     part(.connectMs, request.record.connectNs)
     part(.firstByteMs, request.record.firstByteNs)
-    if isWanted(.trace), let trace = request.traceID, key(.trace) {
+    if layout.wants(.trace), let trace = request.traceID {
       var text: [UInt8] = []
       trace.append(to: &text)
-      appendPlain(text)
+      quoted(.trace, text)
     }
     if let aborted = request.record.aborted, key(.aborted) {
       lines.append(aborted == .client ? "\"client\"" : "\"upstream\"")
@@ -264,23 +261,25 @@ final class AccessLog {
     if key(.config) { lines.append(configJSON) }
   }
 
-  /// A string. What needs no escape, as most of them, is copied as a whole.
-  private func appendText(_ text: Span<UInt8>) {
-    var index = 0
-    while index < text.count, Self.isPlain(text[index]) { index &+= 1 }
-    if index == text.count { appendPlain(text) } else { appendJSON(text) }
+  /// Begins a value.
+  ///
+  /// - Returns: whether a line has it.
+  @inline(__always)
+  private func begin(_ field: AccessLogField, from start: Int) -> Bool {
+    guard layout.wants(field) else { return false }
+    if layout.names.isEmpty {
+      noted.begin(field, at: lines.count - start)
+    } else {
+      lines.append(layout.names[Int(field.rawValue)])
+    }
+    return true
   }
 
-  private func appendText(_ text: [UInt8]) { appendText(text.span) }
-
-  /// A string in which nothing can need an escape.
-  private func appendPlain(_ text: Span<UInt8>) {
-    lines.append(byte: UInt8(ascii: "\""))
-    lines.append(text)
-    lines.append(byte: UInt8(ascii: "\""))
+  private func appendWord(_ word: StaticString) {
+    lines.append("\"")
+    lines.append(word)
+    lines.append("\"")
   }
-
-  private func appendPlain(_ text: [UInt8]) { appendPlain(text.span) }
 
   private func appendJSON(_ text: Span<UInt8>) {
     var json: [UInt8] = []
@@ -292,37 +291,32 @@ final class AccessLog {
 
   private func appendJSON(_ text: [UInt8]) { appendJSON(text.span) }
 
-  @inline(__always)
-  private static func isPlain(_ byte: UInt8) -> Bool {
-    byte &- 0x20 < 0x5F && byte != UInt8(ascii: "\"") && byte != UInt8(ascii: "\\")
+  /// A caller, where its members are not written as one.
+  private func append(_ caller: LoggedCaller, clientID: [UInt8], from start: Int) {
+    func value(_ field: AccessLogField, _ text: ArraySlice<UInt8>) {
+      if !text.isEmpty, begin(field, from: start) { lines.append(text.span) }
+    }
+    value(.issuer, caller.issuer)
+    value(.jti, caller.tokenID)
+    if layout.wants(.claims) { appendClaims(Array(caller.claims), clientID, from: start) }
+    value(.identity, caller.identity)
+    value(.identityRule, caller.identityRule)
   }
 
   /// The claims configured, and the client's id where it is not among them.
   private func appendClaims(_ claims: [UInt8], _ clientID: [UInt8], from start: Int) {
     if claims.isEmpty, clientID.isEmpty { return }
-    guard case .object = layout.arrangement else {
+    if layout.names.isEmpty {
       noted.begin(.claims, at: lines.count - start)
       lines.append(claims)
-      if !clientID.isEmpty {
-        lines.append(claims.isEmpty ? "\"client_id\":" : ",\"client_id\":")
-        lines.append(clientID)
-      }
+      if clientID.isEmpty { return }
+      lines.append(claims.isEmpty ? "\"client_id\":" : ",\"client_id\":")
+      lines.append(clientID)
       return
     }
-    if layout.dialect == .own {
-      if !claims.isEmpty {
-        lines.append(byte: UInt8(ascii: ","))
-        lines.append(claims)
-      }
-    } else {
-      JSONMembers.each(of: claims.span) { name, value in
-        lines.append(",\"")
-        lines.append(LogNames.claimPrefix)
-        lines.append(name)
-        lines.append("\":")
-        lines.append(value)
-      }
-    }
+    var members: [UInt8] = []
+    layout.append(claims: claims, to: &members)
+    lines.append(members)
     if clientID.isEmpty { return }
     lines.append(",\"")
     if layout.dialect != .own { lines.append(LogNames.claimPrefix) }
@@ -350,28 +344,24 @@ final class AccessLog {
   /// None that is told is below 0.
   private func appendNumber(_ number: Int) { appendNumber(UInt64(clamping: number)) }
 
-  /// The three digits of a number below a thousand.
-  private func appendDigits(_ number: UInt64) {
-    lines.append(byte: UInt8(ascii: "0") + UInt8(truncatingIfNeeded: number / 100 % 10))
-    lines.append(byte: UInt8(ascii: "0") + UInt8(truncatingIfNeeded: number / 10 % 10))
-    lines.append(byte: UInt8(ascii: "0") + UInt8(truncatingIfNeeded: number % 10))
-  }
-
   /// A number with three decimals.
   private func appendThousandths(_ thousandths: Int64) {
-    let thousandths = UInt64(clamping: thousandths)
-    appendNumber(thousandths / 1_000)
-    lines.append(byte: UInt8(ascii: "."))
-    appendDigits(thousandths % 1_000)
+    lines.append(UInt64(clamping: thousandths), decimals: 3)
   }
 
   /// Seconds with six decimals.
   private func appendSeconds(_ ns: Int64) {
-    let micros = max(0, ns / 1_000)
-    appendNumber(Int(micros / 1_000_000))
-    lines.append(byte: UInt8(ascii: "."))
-    appendDigits(UInt64(micros / 1_000 % 1_000))
-    appendDigits(UInt64(micros % 1_000))
+    lines.append(UInt64(clamping: ns / 1_000), decimals: 6)
+  }
+
+  /// Milliseconds since 1970 at an instant of the monotonic clock; how the two clocks differ is
+  /// looked at now and then.
+  private func wallMs(_ ns: Int64) -> Int64 {
+    if ns - clocksComparedNs > Self.clocksComparedEveryNs {
+      clocksComparedNs = Clock.monotonicNs()
+      wallOffsetNs = Clock.wallNs() - clocksComparedNs
+    }
+    return (ns + wallOffsetNs) / 1_000_000
   }
 
   /// RFC 3339 with milliseconds; the part up to the second is made once a second.
@@ -379,16 +369,16 @@ final class AccessLog {
     let second = nowMs / 1_000
     if second != timeSecond {
       timeSecond = second
-      timePrefix.removeAll(keepingCapacity: true)
-      RFC3339.append(epochMs: second * 1_000, to: &timePrefix)
-      // "2026-11-22T10:20:30" of "2026-11-22T10:20:30.000Z"
-      timePrefix.removeLast(min(5, timePrefix.count))
+      var text: [UInt8] = []
+      RFC3339.append(epochMs: second * 1_000, to: &text)
+      timePrefix.removeAll()
+      timePrefix.append("\"")
+      // "2026-11-22T10:20:3" of "2026-11-22T10:20:30.000Z"
+      timePrefix.append(text.span.extracting(..<max(0, text.count - 6)))
     }
-    let rest = nowMs % 1_000
-    lines.append(byte: UInt8(ascii: "\""))
-    lines.append(timePrefix)
-    lines.append(byte: UInt8(ascii: "."))
-    appendDigits(UInt64(rest))
+    let prefix = timePrefix
+    lines.append(prefix.readable)
+    lines.append(UInt64(clamping: nowMs % 10_000), decimals: 3)
     lines.append("Z\"")
   }
 }

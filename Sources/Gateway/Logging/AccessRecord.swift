@@ -3,7 +3,17 @@ import Wire
 
 /// What is noted of a request while it is served, for its one line in the access log.
 struct AccessRecord {
-  enum Authentication { case none, verified, cached }
+  enum Authentication: Int, CaseIterable {
+    case none, verified, cached
+
+    var word: StaticString {
+      switch self {
+      case .none: "none"
+      case .verified: "verified"
+      case .cached: "cached"
+      }
+    }
+  }
 
   /// How a request came by the token for its service.
   enum Exchange: Int, CaseIterable {

@@ -2,15 +2,15 @@ import Reactor
 import Wire
 
 /// How the values of one request become a line.
-struct LogLayout {
+final class LogLayout {
   /// Whose names and units the values have.
   enum Dialect {
     case own, otel, ecs
   }
 
   enum Arrangement {
-    /// One flat JSON object; the names by field.
-    case object([StaticString])
+    /// One flat JSON object.
+    case object
     /// Values are noted first, and put together when all are there.
     case logfmt
     case combined
@@ -19,17 +19,22 @@ struct LogLayout {
 
   let dialect: Dialect
   let arrangement: Arrangement
+  /// By field, what it is called in an object; empty where lines are none.
+  let names: [StaticString]
   /// By field: whether a line has it.
-  let wanted: UInt64
+  private let wanted: UInt64
+  /// How a request was authenticated and its token exchanged, as members of an object: by the one,
+  /// then by the other. Empty where lines are none.
+  private let outcomes: [[UInt8]]
 
   init(_ settings: AccessLogSettings) {
     switch settings.format {
-    case .json: (dialect, arrangement) = (.own, .object(LogNames.own))
-    case .otel: (dialect, arrangement) = (.otel, .object(LogNames.otel))
-    case .ecs: (dialect, arrangement) = (.ecs, .object(LogNames.ecs))
-    case .logfmt: (dialect, arrangement) = (.own, .logfmt)
-    case .combined: (dialect, arrangement) = (.own, .combined)
-    case .template(let parts): (dialect, arrangement) = (.own, .template(parts))
+    case .json: (dialect, arrangement, names) = (.own, .object, LogNames.own)
+    case .otel: (dialect, arrangement, names) = (.otel, .object, LogNames.otel)
+    case .ecs: (dialect, arrangement, names) = (.ecs, .object, LogNames.ecs)
+    case .logfmt: (dialect, arrangement, names) = (.own, .logfmt, [])
+    case .combined: (dialect, arrangement, names) = (.own, .combined, [])
+    case .template(let parts): (dialect, arrangement, names) = (.own, .template(parts), [])
     }
     let fields: Set<AccessLogField>
     switch settings.format {
@@ -47,6 +52,51 @@ struct LogLayout {
         })
     }
     wanted = fields.reduce(0) { $0 | 1 << UInt64($1.rawValue) }
+    let names = names
+    func member(_ field: AccessLogField, _ word: StaticString) -> [UInt8] {
+      guard fields.contains(field) else { return [] }
+      var text: [UInt8] = []
+      text.append(names[Int(field.rawValue)])
+      text.append("\"")
+      text.append(word)
+      text.append("\"")
+      return text
+    }
+    outcomes = names.isEmpty ? [] : AccessRecord.Authentication.allCases.flatMap { authentication in
+      AccessRecord.Exchange.allCases.map { exchange in
+        member(.auth, authentication.word) + member(.exchange, exchange.word)
+      }
+    }
+  }
+
+  @inline(__always)
+  func wants(_ field: AccessLogField) -> Bool { wanted & (1 << UInt64(field.rawValue)) != 0 }
+
+  /// How a request was authenticated and its token exchanged, as members of an object, which lines
+  /// of this layout are.
+  func outcome(_ authentication: AccessRecord.Authentication, _ exchange: AccessRecord.Exchange)
+    -> [UInt8]
+  {
+    outcomes[authentication.rawValue * AccessRecord.Exchange.allCases.count + exchange.rawValue]
+  }
+
+  /// Appends claims as members of an object, each behind a comma.
+  ///
+  /// - Parameter claims: as `LoggedCaller` has them.
+  func append(claims: [UInt8], to members: inout [UInt8]) {
+    if claims.isEmpty { return }
+    if dialect == .own {
+      members.append(UInt8(ascii: ","))
+      members += claims
+      return
+    }
+    JSONMembers.each(of: claims.span) { name, value in
+      members.append(",\"")
+      members.append(LogNames.claimPrefix)
+      members.append(copying: name)
+      members.append("\":")
+      members.append(copying: value)
+    }
   }
 
   /// What stands in the log, in this layout, for lines that could not be written; nil where a

@@ -9,6 +9,8 @@ package final class LogWriter: Sendable {
   private struct State {
     var queue: [[UInt8]] = []
     var queuedBytes = 0
+    /// Batches that were written, emptied: their memory is used again.
+    var spares: [[UInt8]] = []
     /// Not told of yet.
     var droppedLines = 0
     var droppedLinesTotal = 0
@@ -29,6 +31,8 @@ package final class LogWriter: Sendable {
     case standardOutput
     case standardError
   }
+
+  private static let sparesMax = 2
 
   private let target: Target
   private let queuedBytesMax: Int
@@ -82,13 +86,23 @@ package final class LogWriter: Sendable {
 
   /// Hands lines over; takes no time.
   package func write(_ lines: [UInt8]) {
+    var batch = lines
+    take(&batch)
+  }
+
+  /// Hands lines over; takes no time.
+  ///
+  /// - Parameter batch: has room for the next lines afterwards, where there is any to spare.
+  func take(_ batch: inout [UInt8]) {
     state.withLock { state in
-      if state.queuedBytes + lines.count > queuedBytesMax {
-        state.drop(lines.count { $0 == UInt8(ascii: "\n") })
+      if state.queuedBytes + batch.count > queuedBytesMax {
+        state.drop(batch.count { $0 == UInt8(ascii: "\n") })
+        batch.removeAll(keepingCapacity: true)
         return
       }
-      state.queuedBytes += lines.count
-      state.queue.append(lines)
+      state.queuedBytes += batch.count
+      state.queue.append(batch)
+      batch = state.spares.popLast() ?? []
     }
     work.signal()
   }
@@ -152,6 +166,14 @@ package final class LogWriter: Sendable {
     return (try? Files.write(Array("\(line)\n".utf8), to: file.raw)) != nil
   }
 
+  /// Leaves the memory of the last few batches for others.
+  private func spare(_ batches: inout [[UInt8]]) {
+    let last = batches.indices.suffix(Self.sparesMax)
+    for index in last { batches[index].removeAll(keepingCapacity: true) }
+    let spares = Array(batches[last])
+    if !spares.isEmpty { state.withLock { $0.spares = spares } }
+  }
+
   private func run(_ opened: LogFile) {
     var file = opened
     var reportedAtMs = Int64.min
@@ -163,7 +185,7 @@ package final class LogWriter: Sendable {
       }
     }
     while true {
-      let taken = state.withLock { state in
+      var taken = state.withLock { state in
         defer {
           state.queue = []
           state.queuedBytes = 0
@@ -190,6 +212,7 @@ package final class LogWriter: Sendable {
           break
         }
       }
+      spare(&taken.queue)
       if taken.droppedLines > 0, !taken.queue.isEmpty {
         if tell(of: taken.droppedLines, file) {
           state.withLock { $0.droppedLines -= taken.droppedLines }
@@ -203,7 +226,8 @@ package final class LogWriter: Sendable {
       if taken.queue.isEmpty {
         // Nobody is left to be told when this fails.
         if let lines = idle?(), !lines.isEmpty { try? Files.write(lines, to: file.raw) }
-        work.wait(milliseconds: 1_000)
+        // Without work for a while, no memory is kept for it.
+        if !work.wait(milliseconds: 1_000) { state.withLock { $0.spares = [] } }
       }
     }
   }

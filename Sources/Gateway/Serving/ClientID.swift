@@ -19,7 +19,7 @@ struct ClientID {
     let value = texts.first { !$0.isEmpty }?.bytes ?? []
     field = FieldEncoding.encode(value)
     var json: [UInt8] = []
-    if !value.isEmpty, !Self.isLogged(token.claimsJSON) {
+    if !value.isEmpty, !Self.isLogged(Array(token.logged.claims)) {
       JSONWriter.appendString(Array(value.prefix(Self.loggedBytesMax)), to: &json)
     }
     self.json = json

@@ -6,24 +6,26 @@ import Wire
 
 /// What a worker knows of a token that was verified: its own copy, so that workers serving the same
 /// caller do not fight over reference counts.
+///
+/// What each request looks at comes first, side by side: with thousands of callers it is in no
+/// cache, and each line of it costs more than all that is done with it.
 final class KnownToken {
   let digest: SHA256Digest
-  let issuer: Int
-  /// When the token ends without skew, and with it; milliseconds since 1970.
+  /// When the token ends, without skew; milliseconds since 1970.
   let expiresAtMs: Int64
-  let graceEndsAtMs: Int64
   /// The keys that it was verified with; others make it void.
   let keysGeneration: UInt64
   let identity: Identity.Kind
+  /// The token issued last, in the object itself: most callers want one service.
+  private var recent: Issued?
+  /// Of its access log line.
+  var logged: LoggedCaller
+  let issuer: Int
+  /// When the token ends with skew.
+  let graceEndsAtMs: Int64
   /// The certificate that a caller with this token must have shown.
   let binding: SHA256Digest?
   let scopes: [UTF8Text]
-  /// Parts of its access log line, as JSON.
-  let issuerNameJSON: [UInt8]
-  let jtiJSON: [UInt8]
-  let claimsJSON: [UInt8]
-  let identityJSON: [UInt8]
-  let identityRuleJSON: [UInt8]
   /// What all workers share; for what is rare.
   let verified: VerifiedToken
   /// Made when it is first wanted: most callers are people, who have none.
@@ -31,8 +33,6 @@ final class KnownToken {
   /// The claims that fields and limits are made of.
   private var claimFields = ClaimFields()
 
-  /// The token issued last, in the object itself: most callers want one service.
-  private var recent: Issued?
   /// Those issued for other targets; a few, the oldest gives way.
   private var others: [Issued] = []
   private var nextVictim = 0
@@ -60,14 +60,7 @@ final class KnownToken {
     identity = verified.identity.kind
     binding = verified.binding
     scopes = verified.scopes.map { UTF8Text($0.bytes.map { $0 }) }
-    issuerNameJSON = Self.json(verified.issuerName)
-    jtiJSON =
-      verified.tokenID.map { tokenID in
-        Self.json(UTF8Text(Array(tokenID.bytes.prefix(Limits.loggedTokenIDBytesMax))))
-      } ?? []
-    identityJSON = Self.json(verified.identity.kind.rawValue)
-    identityRuleJSON = verified.identity.rule.map { Self.json($0) } ?? []
-    claimsJSON = LoggedClaims.json(claims, of: verified, digester)
+    logged = LoggedCaller(verified, claims: claims, digester: digester)
   }
 
   /// Whether it has ended, on a route that exchanges or on one that doesn't.
@@ -116,14 +109,6 @@ final class KnownToken {
     others.removeAll { $0.target == target && $0.held.token == token }
     nextVictim = 0
   }
-
-  private static func json(_ text: UTF8Text) -> [UInt8] {
-    var json: [UInt8] = []
-    JSONWriter.appendString(text, to: &json)
-    return json
-  }
-
-  private static func json(_ text: String) -> [UInt8] { json(UTF8Text(text)) }
 }
 
 /// A token obtained for a service, as a worker holds it.
@@ -131,43 +116,6 @@ struct HeldToken {
   let token: [UInt8]
   /// When it was issued to us; `Int64.max` of one that is used once.
   let keptAtMs: Int64
-}
-
-/// The claims that the routes file wants in the access log.
-enum LoggedClaims {
-  /// Values longer than this are cut.
-  private static let valueBytesMax = 256
-
-  /// The members, without braces: `"client_id":"a","sub":"5f2c…"`; empty where the token has none.
-  static func json(
-    _ claims: [LoggedClaim], of token: VerifiedToken, _ digester: Digester
-  ) -> [UInt8] {
-    var json: [UInt8] = []
-    for logged in claims {
-      guard let node = logged.claim.value(in: token.claims), let value = text(of: node) else {
-        continue
-      }
-      if !json.isEmpty { json.append(UInt8(ascii: ",")) }
-      JSONWriter.appendString(logged.claim.text, to: &json)
-      json.append(UInt8(ascii: ":"))
-      if logged.isHashed {
-        let digest = digester.digest(token.issuer.bytes + [0] + value)
-        JSONWriter.appendString(String(digest.description.prefix(16)), to: &json)
-      } else {
-        JSONWriter.appendString(Array(value.prefix(valueBytesMax)), to: &json)
-      }
-    }
-    return json
-  }
-
-  private static func text(of node: JSONNode) -> [UInt8]? {
-    switch node.value {
-    case .string(let text): text.bytes
-    case .number(let number): number.text.bytes
-    case .bool(let flag): Array((flag ? "true" : "false").utf8)
-    case .null, .array, .object: nil
-    }
-  }
 }
 
 /// One worker's tokens: a small set-associative table, so that a token known here costs one look
