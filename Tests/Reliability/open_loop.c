@@ -8,8 +8,8 @@
 //     can't connect. RATE 0: one is always under way on each.
 //
 // Arrivals are those of a Poisson process. An answer is good if it is 200 within the deadline,
-// counted from when the request should have been sent. The result is one JSON object; of its times, p50 and
-// p99 are counted so, too, and sent_p99 from when it was sent.
+// counted from when the request should have been sent. The result is one JSON object; of its times
+// p50 and p99 are counted so, too, and sent_p99 from when it was sent.
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
@@ -228,7 +228,7 @@ int main(int argc, char **argv) {
          (double)(is_closed ? sent : offered) / took, (double)good / took,
          (unsigned long long)late, (unsigned long long)shed, (unsigned long long)refused,
          (unsigned long long)other, (unsigned long long)given_up, waiting_count,
-         (unsigned long long)reconnects, fresh_next, quantile(latencies, .5), quantile(latencies, .99),
-         quantile(since_sent, .99));
+         (unsigned long long)reconnects, fresh_next, quantile(latencies, .5),
+         quantile(latencies, .99), quantile(since_sent, .99));
   return 0;
 }

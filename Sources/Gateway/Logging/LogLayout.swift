@@ -62,7 +62,11 @@ final class LogLayout {
       text.append("\"")
       return text
     }
-    outcomes = names.isEmpty ? [] : AccessRecord.Authentication.allCases.flatMap { authentication in
+    guard !names.isEmpty else {
+      outcomes = []
+      return
+    }
+    outcomes = AccessRecord.Authentication.allCases.flatMap { authentication in
       AccessRecord.Exchange.allCases.map { exchange in
         member(.auth, authentication.word) + member(.exchange, exchange.word)
       }

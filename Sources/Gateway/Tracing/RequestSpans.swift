@@ -18,7 +18,9 @@ extension SpanWriter {
         trace, ids.span(), parent: trace.span, .internal, "verify token",
         startedNs: sinceEpochNs + record.authBeganNs,
         endedNs: sinceEpochNs + record.authBeganNs + record.authNs)
-      if let caller = record.caller { attribute("tollgate.issuer", json: Array(caller.logged.issuer)) }
+      if let caller = record.caller {
+        attribute("tollgate.issuer", json: Array(caller.logged.issuer))
+      }
       let isRefused = record.authentication == .none
       if isRefused, let reason = record.reason { attribute("error.type", reason.word) }
       end(failed: isRefused)
@@ -50,7 +52,9 @@ extension SpanWriter {
     var id: [UInt8] = []
     JSONWriter.appendString(request.id, to: &id)
     attribute("tollgate.request.id", json: id)
-    if let caller = record.caller { attribute("tollgate.identity", json: Array(caller.logged.identity)) }
+    if let caller = record.caller {
+      attribute("tollgate.identity", json: Array(caller.logged.identity))
+    }
     if record.route != nil {
       attribute("tollgate.auth", "\(record.authentication)")
       attribute("tollgate.exchange", "\(record.exchange.word)")
