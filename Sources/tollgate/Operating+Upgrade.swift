@@ -116,9 +116,10 @@ extension Operating {
     drain(graceMs: shutdown.graceMs, told: &told)
     var untilMs = Int64.max
     while successor.ending() == nil, nowMs < untilMs {
-      if told > 1, untilMs == .max {
+      if told > 1 {
+        // Again and again: the first may have come before it has read that it is to end.
         Signals.send(.terminate, to: successor.process)
-        untilMs = nowMs + Limits.atOnceMs
+        untilMs = min(untilMs, nowMs + Limits.atOnceMs)
       }
       switch Signals.next(withinMs: 20) {
       case .terminate, .interrupt: told += 1
