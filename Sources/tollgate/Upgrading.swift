@@ -28,7 +28,7 @@ import Reactor
 /// open all the time: lost is what that one had accepted, and no more.
 ///
 /// For as long as that may happen this one is the service to whoever looks after it: the service
-/// manager's main process, and the one to be told to end. Only then has it gone when it ends.
+/// manager's main process, which takes its end for the service's.
 struct Upgrading {
   /// The program's name first.
   let arguments: [String]

@@ -21,7 +21,8 @@ import textwrap
 import threading
 
 import pytest
-from harness.client import Broken, Connection, request_bytes
+from harness.client import Connection, request_bytes
+from harness.load import Load
 from harness.program import tollgate_binary
 from harness.waiting import free_port, until
 
@@ -126,70 +127,18 @@ def ended(line):
     return line
 
 
-class Load:
-    """Callers of both kinds, those with a connection a request and those that keep theirs, who
-    count what they get. A kept connection that ends between two answers is made anew, as every
-    client does, but never in the middle of one. So many may be lost as `lost_max` says: what a
-    process had accepted that is killed."""
-
-    def __init__(self, world, port, tls=None, callers=3, lost_max=0):
-        self.world, self.port, self.tls = world, port, tls
-        self.lost_max = lost_max
-        self.token = world.issuer.token("load")
-        self.done, self.lost, self.count = threading.Event(), [], 0
-        self.servers = set()
-        self.lock = threading.Lock()
-        self.threads = [
-            threading.Thread(target=self.call, args=(keeps,))
-            for keeps in (False, True)
-            for _ in range(callers)
-        ]
-
-    def call(self, keeps):
-        connection = None
-        while not self.done.is_set():
-            fresh = connection is None
-            try:
-                if fresh:
-                    connection = Connection(self.port, self.tls)
-                fields = [] if keeps else [("Connection", "close")]
-                answer = connection.request("GET", "/load", "load", self.token, fields)
-                with self.lock:
-                    self.count += 1
-                    if answer.status != 200:
-                        self.lost.append(f"{answer.status} {answer.body[:200]!r}")
-                if not keeps or answer.value("connection") == "close":
-                    connection.close()
-                    connection = None
-            except (OSError, EOFError, Broken) as error:
-                connection = None
-                with self.lock:
-                    self.lost.append(f"{error!r} on a {'fresh' if fresh else 'kept'} connection")
-
-    def __enter__(self):
-        for thread in self.threads:
-            thread.start()
-        self.more(100)
-        return self
-
-    def more(self, count):
-        """Waits for so many more answers."""
-        before = self.count
-        until(lambda: self.count >= before + count or self.is_bad(), "answers", 30)
-
-    def is_bad(self):
-        return len(self.lost) > self.lost_max
-
-    def __exit__(self, *error):
-        if not error[0]:
-            self.more(100)
-        self.done.set()
-        for thread in self.threads:
-            thread.join(30)
-        bound = "" if self.lost else f"; rate below {3 / self.count:.1e}"
-        print(f"{self.count} requests, {len(self.lost)} lost{bound}")
-        if not error[0]:
-            assert not self.is_bad(), self.lost[:5]
+@contextlib.contextmanager
+def loaded(world, port, tls=None, callers=3, lost_max=0):
+    """Callers of both kinds, those with a connection a request and those that keep theirs. So many
+    requests may be lost: what a process had accepted that is killed."""
+    token = world.issuer.token("load")
+    load = Load(port, "/load", "load", token, callers=callers, keeps=(False, True), tls=tls)
+    with load:
+        load.more(100, lost_max)
+        yield load
+        load.more(100, lost_max)
+    print(load.said())
+    assert len(load.lost) <= lost_max, load.lost[:5]
 
 
 @pytest.mark.parametrize("with_tls, upgrades", [(False, 2), (True, 1)], ids=["clear", "tls"])
@@ -205,7 +154,7 @@ def test_nobody_notices(world, with_tls, upgrades):
 
         prober = threading.Thread(target=probe)
         prober.start()
-        with Load(world, line.gateway.port, tls) as load:
+        with loaded(world, line.gateway.port, tls) as load:
             for _ in range(upgrades):
                 line.upgrade()
                 load.more(200)
@@ -246,7 +195,7 @@ def test_a_request_under_way_is_finished_by_the_one_that_has_it(world, line, per
 @pytest.mark.parametrize("before, after", [(1, 3), (3, 1)])
 def test_another_number_of_workers_leaves_no_socket_unattended(world, before, after):
     with contextlib.closing(ended(Line(world, world.routes(workers=before)))) as line:
-        with Load(world, line.gateway.port) as load:
+        with loaded(world, line.gateway.port) as load:
             line.gateway.routes["workers"] = after
             line.gateway.file.write_text(json.dumps(line.gateway.routes))
             line.upgrade()
@@ -455,7 +404,7 @@ def fail(world, line, failure):
     else:
         line.script(text)
     before = len(os.listdir(f"/proc/{line.pid}/fd"))
-    with Load(world, line.gateway.port, callers=2) as load:
+    with loaded(world, line.gateway.port, callers=2) as load:
         said = line.attempt()
         print(said)
         load.more(50)
@@ -548,6 +497,8 @@ def test_sockets_that_systemd_passed_are_handed_on(world):
 
 
 def test_the_end_and_a_reload_may_be_asked_for_meanwhile(world, person):
+    from test_reload import replaced
+
     with contextlib.closing(ended(Line(world))) as line:
         line.script(FAKE + "    wait()\n")
         os.kill(line.pid, signal.SIGUSR2)
@@ -566,9 +517,9 @@ def test_the_end_and_a_reload_may_be_asked_for_meanwhile(world, person):
         os.kill(line.pid, signal.SIGUSR2)
         until(lambda: "was started to take over" in line.said[seen:], "the attempt")
         line.pids.append(int(re.search(r"process (\d+) was started", line.said).group(1)))
-        line.gateway.file.write_text(
-            json.dumps(line.gateway.routes | world.routes(world.route("/new/*")))
-        )
+        # The new one may be reading it.
+        routes = line.gateway.routes | world.routes(world.route("/new/*"))
+        replaced(line.gateway.file, json.dumps(routes).encode())
         os.kill(line.pids[0], signal.SIGHUP)
         until(lambda: "has taken over" in line.said, "the upgrade", 30)
         line.gone(line.pids[0])
