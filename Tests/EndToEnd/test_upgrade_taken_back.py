@@ -1,5 +1,5 @@
-"""A new program takes over and dies: the old one serves again, and what waited is not lost. One that
-stays, or ends in good order, does not bring it back.
+"""A new program takes over and dies: the old one serves again, and what waited is not lost. One
+that stays, or ends in good order, does not bring it back.
 """
 
 import contextlib
@@ -80,7 +80,7 @@ def test_one_that_is_killed_while_it_serves_costs_what_it_had_accepted(world, li
         with loaded(world, line.gateway.port, callers=callers, lost_max=2 * callers) as load:
             line.upgrade()
             if number:
-                load.more(300)
+                load.more(100)
             line.kill()
             load.more(300, 2 * callers)
         lost_with_its_connection(line, load)
@@ -226,6 +226,17 @@ def test_reloads_over_the_admin_address_wait_until_one_is_left(world, line, pers
     answer = ask(line.gateway.admin_port, "POST", "/reload")
     assert answer.status == 200 and b"+ route /new/*" in answer.body, answer.body
     assert f"process {line.pid} goes on alone" in line.said
+
+
+def test_one_whose_predecessor_is_killed_meanwhile_waits_for_nobody(world, line, person):
+    line.upgrade()
+    line.gateway.process.kill()
+    line.gateway.process.wait(10)
+    line.pids.pop(0)
+    write(line, world.routes(world.route("/new/*")))
+    os.kill(line.pid, signal.SIGHUP)
+    until(lambda: world.ask(line.gateway, "GET", "/x", person).status == 404, "the reload")
+    assert world.ask(line.gateway, "GET", "/new/1", person).status == 200
 
 
 def test_a_second_upgrade_meanwhile_is_the_new_ones_when_it_is_alone(world, line, person):

@@ -25,9 +25,8 @@ class Load:
         self.lost = []
         self.ending = threading.Event()
         self.lock = threading.Lock()
-        self.threads = [
-            threading.Thread(target=self.run, args=(kept,)) for kept in keeps for _ in range(callers)
-        ]
+        kinds = [keep for keep in keeps for _ in range(callers)]
+        self.threads = [threading.Thread(target=self.run, args=(keep,)) for keep in kinds]
 
     def __enter__(self):
         for thread in self.threads:
