@@ -171,8 +171,9 @@ def test_one_that_dies_after_it_took_over_loses_what_it_had_accepted(world, prog
         try:
             for number in range(10):
                 line.upgrade()
-                # The stimulus, not a wait for something: a death at another time each.
-                time.sleep(0.4 * number)
+                # A death at another time each, and the old one is there until then.
+                with pytest.raises(subprocess.TimeoutExpired):
+                    line.gateway.process.wait(0.4 * number)
                 line.kill()
         finally:
             for one in load:
