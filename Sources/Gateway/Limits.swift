@@ -76,6 +76,15 @@ package enum Limits {
   /// Whoever asks the admin address for a reload is told its outcome, or after so long that there
   /// is none yet: certificates of thousands of listeners take some seconds.
   static let reloadMs: Int64 = 60_000
+  /// A process that has taken over is looked on for so long by the one before, which comes back if
+  /// it dies. What dies of real traffic does so with the first of it; and the one before is there
+  /// for that time anyway, to end its callers' connections softly.
+  package static let probationMs: Int64 = leaveSoftlyMs
+  /// Where both are told to end at once, the one before waits for the other for so long.
+  package static let atOnceMs: Int64 = 5_000
+  /// The new one waits for so long to be told that it is over, longer than it takes: then whoever
+  /// looks on stands still.
+  package static let probationMsMax: Int64 = 2 * probationMs
   /// A process whose doors another has taken over ends connections after their next answer, and
   /// those that still idle after so long: a caller may be sending on any of them just now.
   package static let leaveSoftlyMs: Int64 = 5_000

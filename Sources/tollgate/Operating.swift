@@ -12,12 +12,19 @@ struct Operating {
   var reloading: Reloading?
   /// Nil where no other program can take over.
   var upgrading: Upgrading?
+  /// Nil where this process was not started to take over.
+  var takeover: Takeover?
   let manager: ServiceManager
   /// Takes a line for the operator, and no time.
   let say: (OperatorLine) -> Void
 
   /// Serves until it is to end, and ends.
   mutating func serve() {
+    if let takeover, !takeover.standProbation(gateway) {
+      Self.refuse(gateway.takeReloadRequests(), "the gateway is ending")
+      return end(delayMs: shutdown.delayMs)
+    }
+    if let reloading { manager.tellReady(reloading.status) }
     /// A signal that came while another thing was done.
     var kept: Signals.Signal?
     var lookAtMs = nowMs + Reloading.lookEveryMs
@@ -31,14 +38,10 @@ struct Operating {
         return end(delayMs: shutdown.delayMs)
       case .hangUp: reload(.asked, for: requests)
       case .user2:
-        switch upgrade() {
-        case .handedOver:
-          Self.refuse(requests, "another process has just taken over")
-          return leave()
-        case .refused(let then):
-          say(.warning("tollgate: the upgrade did not come about: this process goes on"))
-          kept = then
-        }
+        guard let back = upgrade(requests) else { return }
+        kept = back.signal
+        // Reloads may have been asked for, and files changed, while nobody looked.
+        lookAtMs = nowMs
       case .user1: gateway.reopenLogs()
       case .bell: break
       case .foldersTouched:
@@ -79,31 +82,8 @@ struct Operating {
     for request in requests { request.answer(outcome) }
   }
 
-  private static func refuse(_ requests: [ReloadRequest], _ why: String) {
+  static func refuse(_ requests: [ReloadRequest], _ why: String) {
     for request in requests { request.answer(ReloadOutcome(.couldNotRun, "tollgate: \(why)\n")) }
-  }
-
-  private func upgrade() -> Upgrading.Outcome {
-    guard let upgrading else {
-      say("tollgate: there is no other program to take over")
-      return .refused(then: nil)
-    }
-    return upgrading.handOver(gateway, manager: manager, say: say)
-  }
-
-  /// Another process accepts: serves what is here to its end.
-  private func leave() {
-    gateway.leave()
-    say("tollgate: another process has taken over; requests under way are finished")
-    let untilMs = nowMs + Limits.leaveSoftlyMs
-    while gateway.connectionCount > 0, nowMs < untilMs {
-      switch Signals.next(withinMs: 20) {
-      case .terminate, .interrupt: return gateway.stop()
-      case .user1: gateway.reopenLogs()
-      case .user2, .hangUp, .bell, .foldersTouched, nil: break
-      }
-    }
-    drain(graceMs: shutdown.graceMs)
   }
 
   /// Fails readiness, waits for `delayMs`, and drains; a second signal ends at once.
@@ -118,7 +98,13 @@ struct Operating {
     drain(graceMs: shutdown.graceMs)
   }
 
-  private func drain(graceMs: Int64) {
+  func drain(graceMs: Int64) {
+    var told = 1
+    drain(graceMs: graceMs, told: &told)
+  }
+
+  /// - Parameter told: how often it was told to end; twice is to end at once.
+  func drain(graceMs: Int64, told: inout Int) {
     gateway.drain()
     let untilMs = nowMs + graceMs
     while !gateway.isDrained {
@@ -126,7 +112,10 @@ struct Operating {
         say(.warning("tollgate: some requests did not finish in time and are cut"))
         break
       }
-      if !goesOn(withinMs: min(20, untilMs - nowMs)) { break }
+      if !goesOn(withinMs: min(20, untilMs - nowMs)) {
+        told += 1
+        if told > 1 { break }
+      }
     }
     gateway.stop()
   }
@@ -134,7 +123,7 @@ struct Operating {
   /// Takes a signal while the gateway ends.
   ///
   /// - Returns: false when it is to end at once.
-  private func goesOn(withinMs milliseconds: Int64) -> Bool {
+  func goesOn(withinMs milliseconds: Int64) -> Bool {
     let signal = Signals.next(withinMs: max(0, milliseconds))
     Self.refuse(gateway.takeReloadRequests(), "the gateway is ending")
     switch signal {
@@ -145,5 +134,5 @@ struct Operating {
     return true
   }
 
-  private var nowMs: Int64 { Clock.monotonicNs() / 1_000_000 }
+  var nowMs: Int64 { Clock.monotonicNs() / 1_000_000 }
 }

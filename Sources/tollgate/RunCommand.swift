@@ -165,10 +165,9 @@ enum RunCommand {
     let reloading = Reloading(
       gateway, path: path, files, configuration, watchesRoutes: watches, manager: manager
     ) { log.say($0) }
-    manager.tellReady(reloading.status)
     var operating = Operating(
       gateway: gateway, shutdown: configuration.shutdown, reloading: reloading,
-      upgrading: Upgrading(arguments: CommandLine.arguments), manager: manager
+      upgrading: Upgrading(arguments: CommandLine.arguments), takeover: takeover, manager: manager
     ) { log.say($0) }
     operating.serve()
     return .well

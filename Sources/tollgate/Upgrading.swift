@@ -18,28 +18,41 @@ import Reactor
 ///     two seconds more            ───────▶   (would have died by now if it dies at once)
 ///     serve                       ───────▶   accepts, as this one still does
 ///                                 ◀───────   serving
-///     stops accepting, finishes its requests
+///     rests, looks on for a while (`Probation`)
+///     closes its doors            ───────▶   settled
+///     finishes its requests
 ///
 /// Until `serving` this one accepts at every socket, and nobody else does: whatever goes wrong
-/// before costs nothing. It waits for each step for a time, and kills what does not keep it.
+/// before costs nothing. It waits for each step for a time, and kills what does not keep it. When
+/// the new one dies between `serving` and `settled`, this one accepts again, at sockets that were
+/// open all the time: lost is what that one had accepted, and no more.
+///
+/// For as long as that may happen this one is the service to whoever looks after it: the service
+/// manager's main process, which takes its end for the service's.
 struct Upgrading {
   /// The program's name first.
   let arguments: [String]
 
   enum Outcome {
-    /// The other accepts; this one is to finish.
-    case handedOver
+    /// The other accepts; this one is to rest.
+    case takenOver(Standby)
     /// Nothing has changed; a signal that came meanwhile is still to be seen to.
     case refused(then: Signals.Signal?)
   }
 
+  /// The process that has taken over, as the one before sees it.
+  struct Standby {
+    let watch: SuccessorWatch
+    let left: LeftDoors
+    /// A reload was asked for meanwhile.
+    let wasHungUp: Bool
+  }
+
   private static let readyMs: Int64 = 30_000
-  private static let probationMs: Int64 = 2_000
+  private static let quietMs: Int64 = 2_000
   private static let servingMs: Int64 = 10_000
 
-  func handOver(
-    _ gateway: Gateway, manager: ServiceManager, say: (OperatorLine) -> Void
-  ) -> Outcome {
+  func handOver(_ gateway: Gateway, say: (OperatorLine) -> Void) -> Outcome {
     guard getpid() != 1 else {
       say(.error("tollgate: process 1 can't be replaced: what it runs in ends with it"))
       return .refused(then: nil)
@@ -54,34 +67,35 @@ struct Upgrading {
       return .refused(then: nil)
     }
     say("tollgate: process \(successor.process) was started to take over")
-    var watch = Watch(gateway: gateway, successor: successor, channel: channel)
+    let watch = SuccessorWatch(gateway: gateway, successor: successor, channel: channel)
+    var wasHungUp = false
     do throws(Failure) {
       do throws(SystemError) {
         try legacy.send(over: channel, isReady: gateway.isReady)
       } catch {
         throw .text("it takes nothing: \(error)")
       }
-      try watch.awaitLine(Takeover.readyWord, withinMs: Self.readyMs)
-      try watch.awaitNothing(forMs: Self.probationMs)
+      try awaitLine(Takeover.readyWord, watch, withinMs: Self.readyMs, &wasHungUp)
+      if let said = try next(watch, withinMs: Self.quietMs, &wasHungUp) {
+        throw .text("it says \"\(said)\"")
+      }
       do throws(SystemError) {
         try channel.send(Takeover.serveWord)
       } catch {
         throw .text("it is gone: \(error)")
       }
-      try watch.awaitLine(Takeover.servingWord, withinMs: Self.servingMs)
+      let left = try awaitServing(watch, &wasHungUp)
+      return .takenOver(Standby(watch: watch, left: left, wasHungUp: wasHungUp))
     } catch {
       successor.end()
       switch error {
       case .text(let text):
         say(.error("tollgate: process \(successor.process) did not take over: \(text)"))
-        return .refused(then: watch.wasHungUp ? .hangUp : nil)
+        return .refused(then: wasHungUp ? .hangUp : nil)
       case .signal(let signal):
         return .refused(then: signal)
       }
     }
-    manager.tellSuccessor(successor.process)
-    if watch.wasHungUp { Signals.send(.hangUp, to: successor.process) }
-    return .handedOver
   }
 
   private enum Failure: Error {
@@ -89,111 +103,54 @@ struct Upgrading {
     case signal(Signals.Signal)
   }
 
-  /// Waits for the new process without letting signals wait.
-  private struct Watch {
-    let gateway: Gateway
-    let successor: Successor
-    let channel: HandoverChannel
-    private(set) var wasHungUp = false
-
-    init(gateway: Gateway, successor: Successor, channel: HandoverChannel) {
-      self.gateway = gateway
-      self.successor = successor
-      self.channel = channel
+  /// Waits for the doors that the new one leaves, and for its word that it serves at all others.
+  private func awaitServing(
+    _ watch: SuccessorWatch, _ wasHungUp: inout Bool
+  ) throws(Failure) -> LeftDoors {
+    var left = LeftDoors()
+    let untilMs = nowMs + Self.servingMs
+    while let said = try next(watch, withinMs: untilMs - nowMs, &wasHungUp) {
+      if said == Takeover.servingWord { return left }
+      guard left.take(said) else { throw wrong(said, Takeover.servingWord) }
     }
-
-    mutating func awaitLine(_ line: String, withinMs milliseconds: Int64) throws(Failure) {
-      guard let said = try next(withinMs: milliseconds) else {
-        throw .text("it was not \"\(line)\" within \(milliseconds / 1_000) s")
-      }
-      guard said == line else { throw .text("it says \"\(said)\" in place of \"\(line)\"") }
-    }
-
-    mutating func awaitNothing(forMs milliseconds: Int64) throws(Failure) {
-      if let said = try next(withinMs: milliseconds) { throw .text("it says \"\(said)\"") }
-    }
-
-    private mutating func next(withinMs milliseconds: Int64) throws(Failure) -> String? {
-      let untilMs = Clock.monotonicNs() / 1_000_000 + milliseconds
-      while Clock.monotonicNs() / 1_000_000 < untilMs {
-        try takeSignal(withinMs: 0)
-        do throws(SystemError) {
-          if let line = try channel.receive(withinMs: 20) { return line }
-        } catch {
-          // How it ended is known a moment after its end of the channel has gone.
-          let lookUntilMs = Clock.monotonicNs() / 1_000_000 + 1_000
-          while Clock.monotonicNs() / 1_000_000 < lookUntilMs {
-            if let ending = successor.ending() { throw .text(ending) }
-            try takeSignal(withinMs: 5)
-          }
-          throw .text("it hung up")
-        }
-        if let ending = successor.ending() { throw .text(ending) }
-      }
-      return nil
-    }
-
-    private mutating func takeSignal(withinMs milliseconds: Int64) throws(Failure) {
-      switch Signals.next(withinMs: milliseconds) {
-      case .terminate, .interrupt: throw .signal(.terminate)
-      case .hangUp: wasHungUp = true
-      case .user1: gateway.reopenLogs()
-      case .user2, .bell, .foldersTouched, nil: break
-      }
-    }
-  }
-}
-
-/// The other side: what a process does that was started to take over.
-struct Takeover {
-  static let readyWord = "ready"
-  static let serveWord = "serve"
-  static let servingWord = "serving"
-
-  let inheritance: Inheritance
-  private let channel: HandoverChannel
-
-  private static let handoverMs: Int64 = 10_000
-  private static let keysMs: Int64 = 25_000
-  private static let serveMs: Int64 = 60_000
-
-  /// Takes what is handed over; nil where this process was started by nobody to take over from.
-  static func begin() throws(HandoverFault) -> Takeover? {
-    let inherited: HandoverChannel?
-    do throws(SystemError) {
-      inherited = try HandoverChannel.inherited()
-    } catch {
-      throw HandoverFault("\(error)")
-    }
-    guard let inherited else { return nil }
-    let inheritance = try Inheritance(receivingFrom: inherited, withinMs: handoverMs)
-    return Takeover(inheritance: inheritance, channel: inherited)
+    throw late(Takeover.servingWord, Self.servingMs)
   }
 
-  /// Waits until the gateway can serve and is told to, and opens its doors.
-  ///
-  /// - Returns: false when it is not to: the other process goes on.
-  func finish(_ gateway: Gateway, say: (OperatorLine) -> Void) -> Bool {
-    let untilMs = Clock.monotonicNs() / 1_000_000 + Self.keysMs
-    while inheritance.wasReady, !gateway.isReady {
-      guard Clock.monotonicNs() / 1_000_000 < untilMs else {
-        say(.error("tollgate: this process takes over nothing: it can't serve, and the other can"))
-        return false
-      }
-      switch Signals.next(withinMs: 20) {
-      case .terminate, .interrupt: return false
-      case .hangUp, .user1, .user2, .bell, .foldersTouched, nil: break
-      }
+  private func awaitLine(
+    _ line: String, _ watch: SuccessorWatch, withinMs milliseconds: Int64,
+    _ wasHungUp: inout Bool
+  ) throws(Failure) {
+    guard let said = try next(watch, withinMs: milliseconds, &wasHungUp) else {
+      throw late(line, milliseconds)
     }
-    do throws(SystemError) {
-      try channel.send(Self.readyWord)
-      guard try channel.receive(withinMs: Self.serveMs) == Self.serveWord else { return false }
-    } catch {
-      // The other is gone, without having ended this one: its sockets are nobody's else now.
-      say("tollgate: the process that handed over is gone")
-    }
-    gateway.open()
-    try? channel.send(Self.servingWord)
-    return true
+    guard said == line else { throw wrong(said, line) }
   }
+
+  private func late(_ line: String, _ milliseconds: Int64) -> Failure {
+    .text("it was not \"\(line)\" within \(milliseconds / 1_000) s")
+  }
+
+  private func wrong(_ said: String, _ line: String) -> Failure {
+    .text("it says \"\(said)\" in place of \"\(line)\"")
+  }
+
+  /// What it says next; nil where that does not come in time.
+  private func next(
+    _ watch: SuccessorWatch, withinMs milliseconds: Int64, _ wasHungUp: inout Bool
+  ) throws(Failure) -> String? {
+    let untilMs = nowMs + milliseconds
+    while nowMs < untilMs {
+      switch watch.look() {
+      case .line(let line): return line
+      case .ended(let how): throw .text(how)
+      case .signal(.terminate), .signal(.interrupt): throw .signal(.terminate)
+      case .signal(.hangUp): wasHungUp = true
+      case .signal(.user1), .signal(.user2), .signal(.bell), .signal(.foldersTouched), .nothing:
+        break
+      }
+    }
+    return nil
+  }
+
+  private var nowMs: Int64 { Clock.monotonicNs() / 1_000_000 }
 }

@@ -4,11 +4,13 @@ Where to find what must happen in each case:
 
 52. reloads meet reloads, ends, upgrades  test_reload.py: many hangups; test_reload_command.py:
                                           many who ask at once; test_a_reload_that_meets_the_end_*;
-                                          test_upgrade.py: asked for meanwhile
+                                          test_upgrade.py: asked for meanwhile;
+                                          test_upgrade_taken_back.py: the same
 53. a file vanishes or is swapped         test_a_file_that_is_never_whole_*; test_reload_command.py
 54. logs that can't be written            test_access_log.py, test_process.py, test_a_log_that_*
 55. what is logged                        test_access_log.py, test_attackers_learn_nothing.py
-56. signals in any phase                  test_signals_in_any_phase_*
+56. signals in any phase                  test_signals_in_any_phase_*; of an upgrade:
+                                          test_upgrade_taken_back.py: ends in good order
 57. SIGKILL                               test_a_killed_one_is_replaced_*; 200 in Reliability
 58. SIGSTOP                               test_one_that_stood_still_*
 59. address space                         test_memory_that_runs_out_*

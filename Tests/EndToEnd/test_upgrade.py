@@ -3,6 +3,7 @@ take over, at whichever stage that shows, costs nothing.
 
     where it fails                     test_one_that_fails_costs_nothing: as named there, those of
                                        `FAILURES` that are not among `STAGES` in Reliability
+    it dies after it has taken over    test_upgrade_taken_back.py
     it hangs for longer than it may    Tests/Reliability/test_operations.py
     many upgrades, many listeners      Tests/Reliability/test_operations.py
 """
@@ -20,7 +21,8 @@ import textwrap
 import threading
 
 import pytest
-from harness.client import Broken, Connection, request_bytes
+from harness.client import Connection, request_bytes
+from harness.load import Load
 from harness.program import tollgate_binary
 from harness.waiting import free_port, until
 
@@ -81,6 +83,16 @@ class Line:
         until(lambda: word in self.said[seen:], f"the refusal\n{self.said}", seconds)
         return self.said[seen:]
 
+    def kill(self, seconds=20):
+        """Kills the one that has just taken over and waits until the one before serves again."""
+        pid = self.pids.pop()
+        os.kill(pid, signal.SIGKILL)
+        self.taken_back(pid, seconds)
+
+    def taken_back(self, pid, seconds=20):
+        word = f"process {pid} had taken over and did not last"
+        until(lambda: word in self.said, f"{word}\n{self.said}", seconds)
+
     def gone(self, pid, seconds=20):
         if pid == self.gateway.pid:
             assert self.gateway.wait(seconds) == 0, self.gateway.said()
@@ -115,64 +127,18 @@ def ended(line):
     return line
 
 
-class Load:
-    """Callers of both kinds, those with a connection a request and those that keep theirs, who
-    count what they get. A kept connection that ends between two answers is made anew, as every
-    client does, but never in the middle of one."""
-
-    def __init__(self, world, port, tls=None, callers=3):
-        self.world, self.port, self.tls = world, port, tls
-        self.token = world.issuer.token("load")
-        self.done, self.lost, self.count = threading.Event(), [], 0
-        self.servers = set()
-        self.lock = threading.Lock()
-        self.threads = [
-            threading.Thread(target=self.call, args=(keeps,))
-            for keeps in (False, True)
-            for _ in range(callers)
-        ]
-
-    def call(self, keeps):
-        connection = None
-        while not self.done.is_set():
-            fresh = connection is None
-            try:
-                if fresh:
-                    connection = Connection(self.port, self.tls)
-                fields = [] if keeps else [("Connection", "close")]
-                answer = connection.request("GET", "/load", "load", self.token, fields)
-                with self.lock:
-                    self.count += 1
-                    if answer.status != 200:
-                        self.lost.append(f"{answer.status} {answer.body[:200]!r}")
-                if not keeps or answer.value("connection") == "close":
-                    connection.close()
-                    connection = None
-            except (OSError, EOFError, Broken) as error:
-                connection = None
-                with self.lock:
-                    self.lost.append(f"{error!r} on a {'fresh' if fresh else 'kept'} connection")
-
-    def __enter__(self):
-        for thread in self.threads:
-            thread.start()
-        self.more(100)
-        return self
-
-    def more(self, count):
-        """Waits for so many more answers."""
-        before = self.count
-        until(lambda: self.count >= before + count or self.lost, "answers", 30)
-
-    def __exit__(self, *error):
-        if not error[0]:
-            self.more(100)
-        self.done.set()
-        for thread in self.threads:
-            thread.join(30)
-        print(f"{self.count} requests, {len(self.lost)} lost; rate below {3 / self.count:.1e}")
-        if not error[0]:
-            assert not self.lost, self.lost[:5]
+@contextlib.contextmanager
+def loaded(world, port, tls=None, callers=3, lost_max=0):
+    """Callers of both kinds, those with a connection a request and those that keep theirs. So many
+    requests may be lost: what a process had accepted that is killed."""
+    token = world.issuer.token("load")
+    load = Load(port, "/load", "load", token, callers=callers, keeps=(False, True), tls=tls)
+    with load:
+        load.more(100, lost_max)
+        yield load
+        load.more(100, lost_max)
+    print(load.said())
+    assert len(load.lost) <= lost_max, load.lost[:5]
 
 
 @pytest.mark.parametrize("with_tls, upgrades", [(False, 2), (True, 1)], ids=["clear", "tls"])
@@ -188,7 +154,7 @@ def test_nobody_notices(world, with_tls, upgrades):
 
         prober = threading.Thread(target=probe)
         prober.start()
-        with Load(world, line.gateway.port, tls) as load:
+        with loaded(world, line.gateway.port, tls) as load:
             for _ in range(upgrades):
                 line.upgrade()
                 load.more(200)
@@ -229,7 +195,7 @@ def test_a_request_under_way_is_finished_by_the_one_that_has_it(world, line, per
 @pytest.mark.parametrize("before, after", [(1, 3), (3, 1)])
 def test_another_number_of_workers_leaves_no_socket_unattended(world, before, after):
     with contextlib.closing(ended(Line(world, world.routes(workers=before)))) as line:
-        with Load(world, line.gateway.port) as load:
+        with loaded(world, line.gateway.port) as load:
             line.gateway.routes["workers"] = after
             line.gateway.file.write_text(json.dumps(line.gateway.routes))
             line.upgrade()
@@ -374,7 +340,7 @@ FAILURES = {
         FAKE + "    channel.sendall(b'ready\\n'); text.readline(); sys.exit(0)\n"
     ),
     "it speaks of another version": (
-        REAL + "    head = head.replace(b'tollgate-handover 1', b'tollgate-handover 2')\n" + TELL
+        REAL + "    head = head.replace(b'tollgate-handover 2', b'tollgate-handover 1')\n" + TELL
     ),
     "a socket is missing": (
         REAL + "    os.close(sockets[0])\n    os.open('/dev/null', os.O_RDONLY)\n" + TELL
@@ -438,7 +404,7 @@ def fail(world, line, failure):
     else:
         line.script(text)
     before = len(os.listdir(f"/proc/{line.pid}/fd"))
-    with Load(world, line.gateway.port, callers=2) as load:
+    with loaded(world, line.gateway.port, callers=2) as load:
         said = line.attempt()
         print(said)
         load.more(50)
@@ -531,6 +497,8 @@ def test_sockets_that_systemd_passed_are_handed_on(world):
 
 
 def test_the_end_and_a_reload_may_be_asked_for_meanwhile(world, person):
+    from test_reload import replaced
+
     with contextlib.closing(ended(Line(world))) as line:
         line.script(FAKE + "    wait()\n")
         os.kill(line.pid, signal.SIGUSR2)
@@ -549,9 +517,9 @@ def test_the_end_and_a_reload_may_be_asked_for_meanwhile(world, person):
         os.kill(line.pid, signal.SIGUSR2)
         until(lambda: "was started to take over" in line.said[seen:], "the attempt")
         line.pids.append(int(re.search(r"process (\d+) was started", line.said).group(1)))
-        line.gateway.file.write_text(
-            json.dumps(line.gateway.routes | world.routes(world.route("/new/*")))
-        )
+        # The new one may be reading it.
+        routes = line.gateway.routes | world.routes(world.route("/new/*"))
+        replaced(line.gateway.file, json.dumps(routes).encode())
         os.kill(line.pids[0], signal.SIGHUP)
         until(lambda: "has taken over" in line.said, "the upgrade", 30)
         line.gone(line.pids[0])

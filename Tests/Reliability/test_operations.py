@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
 from harness.client import Connection, ask, request_bytes
@@ -148,6 +149,42 @@ def test_one_that_hangs_is_ended_after_half_a_minute(world, program):
         assert "within 30 s" in said
 
 
+def test_one_whose_predecessor_stands_still_goes_on_alone(world, program):
+    """What it is asked for waits for the other no longer than ten seconds, and when that runs again
+    it goes as if nothing had been."""
+    with contextlib.closing(upgrading.ended(upgrading.Line(world, fixed(world)))) as line:
+        line.upgrade()
+        line.gateway.signal(signal.SIGSTOP)
+        with callers(program, line.gateway.port):
+            assert ask(line.gateway.admin_port, "POST", "/reload").status == 200
+            line.gateway.signal(signal.SIGCONT)
+            line.gone(line.pids[0])
+        assert "goes on alone" in line.said and "did not last" not in line.said
+
+
+def test_one_that_dies_after_it_took_over_loses_what_it_had_accepted(world, program):
+    """Ten times under load, at any moment of the five seconds; each caller may lose a request."""
+    processes = 2
+    with contextlib.closing(upgrading.ended(upgrading.Line(world, fixed(world)))) as line:
+        load = [Callers(program, line.gateway.port, "/fixed", processes, keep)
+                for keep in (False, True)]  # fmt: skip
+        try:
+            for number in range(10):
+                line.upgrade()
+                # A death at another time each, and the old one is there until then.
+                with pytest.raises(subprocess.TimeoutExpired):
+                    line.gateway.process.wait(0.4 * number)
+                line.kill()
+        finally:
+            for one in load:
+                print(one.end().told())
+        for one in load:
+            assert one.counts["refused"] == 0 and one.counts["other status"] == 0, one.counts
+            assert one.counts["too late"] == 0, one.counts
+            assert one.lost <= 10 * processes, one.counts
+        assert line.gateway.running
+
+
 def test_killed_and_started_again_it_serves_at_once(world, program):
     """Two hundred times under load: nothing that it leaves keeps the next one from starting."""
     with contextlib.ExitStack() as closing:
@@ -175,8 +212,6 @@ class Restarted:
 
     def kill_and_start(self):
         """The time until it serves again, in seconds; printed, and asserted to be bounded."""
-        import time
-
         old = self.gateway
         old.process.kill()
         old.process.wait(10)
@@ -278,8 +313,6 @@ def test_a_drain_finishes_what_it_has(world):
 
 def test_what_does_not_end_is_cut_at_the_limit(world):
     """grace and not more than a second more, with five hundred that never end."""
-    import time
-
     gateway = world.start(world.routes(shutdown={"delay": "1s", "grace": "2s"}))
     with contextlib.ExitStack() as closing:
         closing.callback(gateway.end)

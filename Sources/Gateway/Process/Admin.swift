@@ -80,6 +80,7 @@ struct Admin {
   private func metrics() -> SmallAnswer {
     var text = MetricsText()
     shared.writeConfig(to: &text)
+    shared.process.upgrades.write(to: &text)
     shared.process.requests.write(to: &text)
     shared.tokens.write(to: &text)
     shared.writeUpstreams(to: &text)

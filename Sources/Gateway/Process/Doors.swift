@@ -50,12 +50,14 @@ final class OpenDoor: Sendable, CustomStringConvertible {
 
   /// Copies for one of so many workers. Every socket is somebody's: what is given to one that
   /// nobody accepts from waits for ever.
+  ///
+  /// - Parameter first: sockets before this one are left out.
   func copies(
-    for worker: Int, of workers: Int
+    for worker: Int, of workers: Int, from first: Int = 0
   ) throws(SystemError) -> [ListeningSocket.Bound] {
     var copies: [ListeningSocket.Bound] = []
     do throws(SystemError) {
-      for (index, socket) in sockets.enumerated()
+      for (index, socket) in sockets.enumerated().dropFirst(first)
       where socket.isShared || index % workers == worker {
         copies.append(try socket.copy())
       }
@@ -66,15 +68,17 @@ final class OpenDoor: Sendable, CustomStringConvertible {
     return copies
   }
 
-  /// Makes a door that was handed over this process's own: its file, and a socket for each worker
-  /// where the process before had fewer. They are bound now and not before, as nobody accepted from
-  /// them until now.
+  /// Makes the file of a unix socket that was handed over this process's own.
+  func takeFile() throws(SystemError) {
+    guard let inheritedMode, case .unix(let path) = sockets.first?.address else { return }
+    let own = SocketFile.taken(path)
+    file.withLock { $0 = own }
+    try own.setMode(inheritedMode)
+  }
+
+  /// Binds a socket for each worker that has none, where the process that handed the door over had
+  /// fewer of them.
   func complete(workers: Int) throws(SystemError) {
-    if let inheritedMode, case .unix(let path) = sockets.first?.address {
-      let own = SocketFile.taken(path)
-      file.withLock { $0 = own }
-      try own.setMode(inheritedMode)
-    }
     guard let networkAddress, sockets.allSatisfy({ !$0.isShared }) else { return }
     for _ in sockets.count..<max(sockets.count, workers) {
       let more = try ListeningSocket.bind(at: networkAddress)

@@ -14,14 +14,14 @@ package enum StartFailure: Error {
 
 /// A gateway that runs: its workers' threads, its log writer's thread, its admin address.
 package final class Gateway: Sendable {
-  private let process: ProcessState
-  private let workers: [Worker]
+  let process: ProcessState
+  let workers: [Worker]
   private let threads: [WorkerThread.Handle]
-  private let running: Mutex<Running>
+  let running: Mutex<Running>
   private let drainedWorkers = Mutex<Set<ObjectIdentifier>>([])
 
   /// What a reload replaces.
-  private struct Running {
+  struct Running {
     var shared: SharedState
     var doors: [Door: OpenDoor]
   }
@@ -192,57 +192,6 @@ package final class Gateway: Sendable {
     shared.forgetFormer()
     process.config.noteReload()
     return ConfigChanges(from: former.shared.configuration, to: configuration)
-  }
-
-  // Another process.
-
-  /// What a process that takes over is to be told of the doors and keys of this one.
-  package var legacy: Legacy {
-    running.withLock { Legacy(doors: $0.doors, tickets: process.tickets) }
-  }
-
-  /// Opens the doors of a gateway that was started to take over. Where one can't be opened to a
-  /// worker, the operator is told, and the others serve.
-  package func open() {
-    let doors = running.withLock { $0.doors }
-    let opened = Semaphore()
-    for worker in workers.indices {
-      var sockets: [Door: [ListeningSocket.Bound]] = [:]
-      for (door, open) in doors {
-        let count = door.isForCallers ? workers.count : 1
-        guard worker < count else { continue }
-        do throws(SystemError) {
-          if worker == 0 { try open.complete(workers: count) }
-          sockets[door] = try open.copies(for: worker, of: count)
-        } catch {
-          process.report(.error("worker \(worker) does not listen at \(open): \(error)"))
-        }
-      }
-      let mine = sockets
-      let worker = workers[worker]
-      worker.loop.spawn {
-        await worker.open(mine)
-        opened.signal()
-      }
-    }
-    for _ in workers { opened.wait(milliseconds: Limits.adoptMs) }
-  }
-
-  /// Stops accepting, because another process does at the same sockets. Connections are served on;
-  /// each is ended after its next answer.
-  package func leave() {
-    for door in running.withLock({ $0.doors }).values {
-      door.leaveFile()
-      door.close()
-    }
-    let left = Semaphore()
-    for worker in workers {
-      worker.loop.spawn {
-        await worker.leave()
-        left.signal()
-      }
-    }
-    for _ in workers { left.wait(milliseconds: Limits.adoptMs) }
   }
 
   /// Callers' connections that are open.

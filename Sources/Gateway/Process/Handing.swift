@@ -5,22 +5,25 @@ import Wire
 /// What a process tells the one that takes over from it: a version, its doors with the numbers of
 /// their sockets, which the other inherits, and the keys of its session tickets.
 ///
-///     tollgate-handover 1
+///     tollgate-handover 2
 ///     ready                                    (or: not-ready)
 ///     door listener own 7 127.0.0.1:8443 NAME  (a line a socket, with tabs; or: shared)
 ///     tickets                                  (and the keys, which are no text)
+///
+/// The other tells which of the doors it has no use for, a line each: `left listener NAME`.
 ///
 /// Names are those of `Door`: an address of the routes file, so both processes know a door by what
 /// their files say. A door of another address is another door.
 enum HandoverText {
   /// Of this text; one that says another is refused.
-  static let greeting = "tollgate-handover 1"
+  static let greeting = "tollgate-handover 2"
   static let doorWord = "door"
   static let ownWord = "own"
   static let sharedWord = "shared"
   static let ticketsWord = "tickets"
   static let readyWord = "ready"
   static let notReadyWord = "not-ready"
+  static let leftWord = "left"
 }
 
 /// Why nothing is handed over.
@@ -129,6 +132,33 @@ package struct Inheritance: Sendable {
       throw HandoverFault("the socket of \(words[4]) listens at \(bound.address)")
     }
     return (door, bound)
+  }
+}
+
+/// Doors that one process has and the one that takes over from it does not, by what their files
+/// say.
+package struct LeftDoors: Equatable, Sendable {
+  private(set) var doors: Set<Door> = []
+
+  package init() {}
+
+  init(_ doors: Set<Door>) { self.doors = doors }
+
+  /// What the other process is told.
+  package var lines: [String] {
+    doors.map { [HandoverText.leftWord, $0.kind, $0.name].joined(separator: "\t") }
+  }
+
+  /// Takes a line of those.
+  ///
+  /// - Returns: false when it is no such line.
+  package mutating func take(_ line: String) -> Bool {
+    let words = line.split(separator: "\t", omittingEmptySubsequences: false).map(String.init)
+    guard words.count == 3, words[0] == HandoverText.leftWord,
+      let door = Door(kind: words[1], name: words[2])
+    else { return false }
+    doors.insert(door)
+    return true
   }
 }
 

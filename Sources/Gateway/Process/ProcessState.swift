@@ -10,6 +10,7 @@ final class ProcessState: Sendable {
   let tickets: TicketKeys
   let rates = RateTable()
   let config = ConfigRecord()
+  let upgrades = UpgradeRecord()
   let reloads = ReloadRequests()
   let report: Report
   let requests = RequestNumbers()

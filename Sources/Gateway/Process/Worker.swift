@@ -56,7 +56,7 @@ actor Worker {
   private var sheds = ShedBudget()
   private var connectionSerial: UInt64 = 0
   private var isDraining = false
-  /// Another process accepts in this one's place.
+  /// Another process accepts in this one's place, but at doors that it has left.
   private var isLeaving = false
   /// When tunnels end that go on while it drains.
   private var tunnelsEndMs = Int64.max
@@ -583,17 +583,22 @@ actor Worker {
     if guests.isEmpty { whenDone() }
   }
 
-  /// Another process accepts at all doors from now on: what has been accepted here is served, and
-  /// callers are told with their next answer to come anew.
-  func leave() {
+  /// Another process accepts at all doors but these from now on: what has been accepted here is
+  /// served, and callers are told with their next answer to come anew.
+  func rest(but left: Set<Door>) {
     isLeaving = true
-    for entrance in entrances.values.joined() {
-      entrance.isClosed = true
-      entrance.waiter.signal()
+    for (door, entered) in entrances where !left.contains(door) {
+      for entrance in entered {
+        entrance.isClosed = true
+        entrance.waiter.signal()
+      }
+      entrances[door] = nil
     }
-    entrances = [:]
     for guest in guests.values { guest.connection.closesAfterAnswer = true }
   }
+
+  /// The other process is gone. Callers who were told to come anew do.
+  func stopResting() { isLeaving = false }
 
   private func drain(_ connection: ServerConnection) {
     connection.drain()

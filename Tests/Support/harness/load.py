@@ -1,27 +1,32 @@
-"""Callers that ask without a pause while a test does something to the servers behind."""
+"""Callers that ask without a pause while a test does something to the gateway or the servers."""
 
 import collections
 import threading
 
 from .client import Broken, Connection
+from .waiting import until
 
 
 class Load:
-    """`callers` threads, each with a connection of its own, one request after the other.
+    """`callers` threads of each kind, one request after the other: those that keep a connection,
+    and with `keeps=(False, True)` also those that make one for each request. A kept connection that
+    ends with an answer is made anew, as every client does.
 
     `outcomes` counts what came: statuses, and "broken" where no whole answer did. What the caller
     of an idempotent request must not see is in `lost`: (what, when it was sent).
     """
 
-    def __init__(self, port, target, person, token, callers=8, method="GET", body=None, fields=()):
+    def __init__(self, port, target, person, token, callers=8, method="GET", body=None, fields=(),
+                 keeps=(True,), tls=None):  # fmt: skip
         self.port, self.target, self.person, self.token = port, target, person, token
-        self.method, self.body, self.fields = method, body, fields
+        self.method, self.body, self.fields, self.tls = method, body, list(fields), tls
         self.outcomes = collections.Counter()
         self.bodies = collections.Counter()
         self.lost = []
         self.ending = threading.Event()
         self.lock = threading.Lock()
-        self.threads = [threading.Thread(target=self.run) for _ in range(callers)]
+        kinds = [keep for keep in keeps for _ in range(callers)]
+        self.threads = [threading.Thread(target=self.run, args=(keep,)) for keep in kinds]
 
     def __enter__(self):
         for thread in self.threads:
@@ -31,26 +36,34 @@ class Load:
     def __exit__(self, *_):
         self.ending.set()
         for thread in self.threads:
-            thread.join()
+            thread.join(60)
 
     @property
     def count(self):
         return sum(self.outcomes.values())
 
-    def run(self):
+    def more(self, count, lost_max=0):
+        """Waits for so many more answers, or until too many are lost."""
+        end = self.count + count
+        until(lambda: self.count >= end or len(self.lost) > lost_max, f"{count} more answers", 30)
+
+    def run(self, keeps):
         connection = None
+        fields = self.fields + ([] if keeps else [("Connection", "close")])
         while not self.ending.is_set():
+            fresh = connection is None
             try:
-                connection = connection or Connection(self.port)
+                connection = connection or Connection(self.port, self.tls)
                 answer = connection.request(
-                    self.method, self.target, self.person, self.token, self.fields, self.body
+                    self.method, self.target, self.person, self.token, fields, self.body
                 )
                 outcome, body = answer.status, answer.body[:64]
-                if answer.value("connection") == "close":
+                if not keeps or answer.value("connection") == "close":
                     connection.close()
                     connection = None
-            except (Broken, OSError) as error:
-                outcome, body = "broken", repr(error).encode()
+            except (Broken, OSError, EOFError) as error:
+                outcome = "broken"
+                body = f"{error!r} on a {'fresh' if fresh else 'kept'} connection".encode()
                 if connection:
                     connection.close()
                 connection = None

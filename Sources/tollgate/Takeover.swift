@@ -1,0 +1,101 @@
+import Gateway
+import Glibc
+import Reactor
+
+/// What a process does that was started to take over: the other side of `Upgrading`.
+struct Takeover {
+  static let readyWord = "ready"
+  static let serveWord = "serve"
+  static let servingWord = "serving"
+  static let settledWord = "settled"
+  static let endWord = "end"
+
+  let inheritance: Inheritance
+  private let channel: HandoverChannel
+
+  private static let handoverMs: Int64 = 10_000
+  private static let keysMs: Int64 = 25_000
+  private static let serveMs: Int64 = 60_000
+
+  /// Takes what is handed over; nil where this process was started by nobody to take over from.
+  static func begin() throws(HandoverFault) -> Takeover? {
+    let inherited: HandoverChannel?
+    do throws(SystemError) {
+      inherited = try HandoverChannel.inherited()
+    } catch {
+      throw HandoverFault("\(error)")
+    }
+    guard let inherited else { return nil }
+    let inheritance = try Inheritance(receivingFrom: inherited, withinMs: handoverMs)
+    return Takeover(inheritance: inheritance, channel: inherited)
+  }
+
+  /// Waits until the gateway can serve and is told to, and opens its doors.
+  ///
+  /// - Returns: false when it is not to: the other process goes on.
+  func finish(_ gateway: Gateway, say: (OperatorLine) -> Void) -> Bool {
+    let untilMs = Clock.monotonicNs() / 1_000_000 + Self.keysMs
+    while inheritance.wasReady, !gateway.isReady {
+      guard Clock.monotonicNs() / 1_000_000 < untilMs else {
+        say(.error("tollgate: this process takes over nothing: it can't serve, and the other can"))
+        return false
+      }
+      switch Signals.next(withinMs: 20) {
+      case .terminate, .interrupt: return false
+      case .hangUp, .user1, .user2, .bell, .foldersTouched, nil: break
+      }
+    }
+    do throws(SystemError) {
+      try channel.send(Self.readyWord)
+      guard try channel.receive(withinMs: Self.serveMs) == Self.serveWord else { return false }
+    } catch {
+      // The other is gone, without having ended this one: its sockets are nobody's else now.
+      say("tollgate: the process that handed over is gone")
+    }
+    gateway.open()
+    do throws(SystemError) {
+      for line in gateway.left(of: inheritance).lines { try channel.send(line) }
+      try channel.send(Self.servingWord)
+    } catch {
+      // The same: `standProbation` sees it.
+    }
+    return true
+  }
+
+  /// Serves while the other process looks on, and comes back if this one dies.
+  ///
+  /// What is asked for meanwhile waits until that has gone: at a door that a reload closes here,
+  /// callers would wait with a process that does not accept. The end does not wait.
+  ///
+  /// - Returns: false when the service is to end, with both.
+  func standProbation(_ gateway: Gateway) -> Bool {
+    var held: Set<Signals.Signal> = []
+    let untilMs = Clock.monotonicNs() / 1_000_000 + Limits.probationMsMax
+    waiting: while Clock.monotonicNs() / 1_000_000 < untilMs {
+      switch Signals.next(withinMs: 20) {
+      case .terminate, .interrupt:
+        // Where it is gone already nobody comes back.
+        try? channel.send(Probation.endingWord)
+        return false
+      case .user1: gateway.reopenLogs()
+      case .hangUp: held.insert(.hangUp)
+      case .user2: held.insert(.user2)
+      case .bell: held.insert(.bell)
+      case .foldersTouched: held.insert(.foldersTouched)
+      case nil: break
+      }
+      do throws(SystemError) {
+        switch try channel.receive(withinMs: 0) {
+        case Self.endWord: return false
+        case Self.settledWord: break waiting
+        default: break
+        }
+      } catch {
+        break waiting
+      }
+    }
+    gateway.openMore()
+    for signal in held { Signals.send(signal, to: getpid()) }
+    return true
+  }
+}
