@@ -54,7 +54,8 @@ enum HiddenText {
     switch node.value {
     case .null, .bool: break
     case .number: if isSecret { ranges.append(node.range) }
-    case .string(let text): if isSecret || hasUserinfo(text) { ranges.append(node.range) }
+    case .string(let text):
+      if isSecret || hasUserinfo(text) || isCredential(text) { ranges.append(node.range) }
     case .array(let nodes):
       for node in nodes {
         collect(node, isSecret: isSecret, isShared: isShared, into: &ranges)
@@ -65,12 +66,12 @@ enum HiddenText {
         let isPlace = member.name == "env" || member.name == "file"
         let isKey =
           isShared && Spelling.nearest(to: member.name.string, among: ["keys"]) != nil
-        let isSecretField = isFields && Self.isCredential(member.name)
+        let isSecretField = isFields && Self.namesCredential(member.name)
         collect(
           member.node,
           isSecret: isSecret && !isPlace || isKey || isSecretField || Self.isSecret(member.name),
-          isShared: isShared || member.name == "sharedCache", isFields: member.name == "set",
-          into: &ranges)
+          isShared: isShared || member.name == "sharedCache",
+          isFields: member.name == "set" || member.name == "headers", into: &ranges)
       }
     }
   }
@@ -82,10 +83,26 @@ enum HiddenText {
     return parts[1].prefix { !"/?#".contains($0) }.contains("@")
   }
 
+  /// What is a credential wherever it stands: of an `Authorization` (RFC 6750, RFC 7617), or a JWT.
+  private static func isCredential(_ text: UTF8Text) -> Bool {
+    let text = text.string
+    let scheme = text.prefix { $0 != " " }.lowercased()
+    // In a template, what comes from the token is no secret of the file's.
+    if scheme == "bearer" || scheme == "basic" {
+      return text.dropFirst(scheme.count + 1).contains { !" {".contains($0) }
+        && !text.contains("{")
+    }
+    return text.hasPrefix("eyJ") && text.split(separator: ".").count >= 3
+  }
+
   /// Whether a header field's name says that it proves something.
-  private static func isCredential(_ name: UTF8Text) -> Bool {
+  private static func namesCredential(_ name: UTF8Text) -> Bool {
     let name = name.string.lowercased()
-    return ["token", "key", "auth", "signature", "session", "cookie"].contains { name.contains($0) }
+    // The last one: what a proxy in front shows that it is one.
+    let words = [
+      "token", "key", "auth", "signature", "session", "cookie", "jwt", "bearer", "hmac", "verify",
+    ]
+    return words.contains { name.contains($0) }
   }
 
   private static func isSecret(_ name: UTF8Text) -> Bool {

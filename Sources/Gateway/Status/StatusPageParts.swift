@@ -90,8 +90,8 @@ enum StatusPageParts {
         <h2>Latency</h2>
         <svg id="latency" role="img"
           aria-label="Latency over the last ten minutes"></svg>
-        <figcaption>half of all within the line; <span class="warn">99 % within the dashes</span>
-        </figcaption>
+        <figcaption>half of all within the line; <span class="warn">99 % within the dashes</span>;
+          tunnels left out, long streams by when they began</figcaption>
       </figure></section>
     </div>
     <section><h2>Routes</h2><div id="routes" class="scroll" tabindex="0" role="region"
