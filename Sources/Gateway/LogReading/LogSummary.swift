@@ -196,12 +196,12 @@ package struct LogSummary {
     if tunnels.count > 0 {
       lines.append(
         "\(Numbers.counted(tunnels.count, "tunnel")) (the longest open for \(longest(tunnels))): "
-          + "no part of these times")
+          + "not counted in these times")
     }
     if longAnswers.count > 0 {
       lines.append(
-        "\(Numbers.counted(longAnswers.count, "answer")) that went on for over 10 s, as streams do "
-          + "(the longest for \(longest(longAnswers))): counted by the time to begin")
+        "\(Numbers.counted(longAnswers.count, "answer")) went on for over 10 s, as streams do "
+          + "(the longest for \(longest(longAnswers))): counted by the time until they began")
     }
     return lines
   }
@@ -209,8 +209,9 @@ package struct LogSummary {
   private func headline(_ paint: Paint) -> String {
     var line = paint.bold(Numbers.counted(requests, "request"))
     if firstMs <= lastMs {
-      line += ", \(LogText.date(firstMs)) to \(LogText.date(lastMs)) UTC"
-      line += " (\(Numbers.span(ms: lastMs - firstMs)))"
+      let (first, last) = (LogText.date(firstMs), LogText.date(lastMs))
+      line += first == last ? ", \(first) UTC" : ", \(first) to \(last) UTC"
+      if first != last { line += " (\(Numbers.span(ms: lastMs - firstMs)))" }
     }
     if notUnderstood > 0 {
       line += paint.yellow(

@@ -134,11 +134,11 @@ package final class Gateway: Sendable {
       }
       for (door, open) in running.doors {
         guard case .admin = door, let address = open.networkAddress else { continue }
-        places.append("admin address http://\(address): /status is for people, /metrics, /readyz")
+        places.append("admin at http://\(address)/status (also /readyz, /metrics, /config)")
       }
       for (door, open) in running.doors {
         guard case .probes = door, let address = open.networkAddress else { continue }
-        places.append("probes at http://\(address): /livez, /readyz, /metrics")
+        places.append("probes at http://\(address)/readyz (also /livez, /metrics)")
       }
       return places
     }
