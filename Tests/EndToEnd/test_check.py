@@ -131,8 +131,10 @@ def test_certificates_are_looked_into_where_the_rest_is_wrong_too(world, write, 
     ended = Certificate(["localhost"], days=1, starts_days_ago=3).write(tmp_path, "ended")
     (tmp_path / "nonsense.pem").write_text("nonsense")
     certificates = [
-        {"chain": good["chain"], "key": other["key"]}, ended, {"chain": "nonsense.pem", "key": good["key"]},
-    ]  # fmt: skip
+        {"chain": good["chain"], "key": other["key"]},
+        ended,
+        {"chain": "nonsense.pem", "key": good["key"]},
+    ]
     listeners = [{"address": "127.0.0.1:1", "tls": {"certificates": certificates}}]
     upstreams = {"a": {"servers": ["https://a.example"], "tls": {"ca": "nonsense.pem"}}}
     file = write(whole(world, listeners=listeners, upstreams=upstreams, wrkers=2))

@@ -249,5 +249,5 @@ def test_where_it_listens_is_said_with_what_it_speaks_there(world, tmp_path):
         # As it stands there it is asked.
         for line in said[:1] + said[3:]:
             url = re.search(r"http://\S+", line)[0]
-            with contextlib.suppress(urllib.error.HTTPError), urllib.request.urlopen(url, timeout=9):
-                pass
+            with contextlib.suppress(urllib.error.HTTPError):
+                urllib.request.urlopen(url, timeout=20).close()

@@ -2,8 +2,8 @@
 ///
 /// Their length tells how long somebody listened, and nothing of how quick the service is; nor does
 /// a tunnel's. Where latency is shown to people they count by when they began, and tunnels not at
-/// all. The histograms for Prometheus have them at their full length, as the semantic conventions of
-/// OpenTelemetry ask (`http.server.request.duration` is as long as the request's span); tunnels have
+/// all. The histograms for Prometheus have them at their full length, as OpenTelemetry's semantic
+/// conventions ask (`http.server.request.duration` is as long as the request's span); tunnels have
 /// the status 101 there.
 enum LongAnswers {
   /// An answer is one of them when it went on for longer than this: beyond the last bound of

@@ -40,10 +40,11 @@ struct RequestTotalsTests {
     #expect(totals.latencies.quantileMs(0.51) == nil)
   }
 
-  @Test(arguments: [
-    (10_000_000, 0, false), (10_000_001, 0, true), (60_000_000, 50_000_001, false),
-    (60_000_000, 49_000_000, true),
-  ] as [(Int64, Int64, Bool)])
+  @Test(
+    arguments: [
+      (10_000_000, 0, false), (10_000_001, 0, true), (60_000_000, 50_000_001, false),
+      (60_000_000, 49_000_000, true),
+    ] as [(Int64, Int64, Bool)])
   func `long is what goes on for over ten seconds after it has begun`(
     _ micros: Int64, _ before: Int64, _ isLong: Bool
   ) {
