@@ -145,6 +145,7 @@ struct LogsCommand {
     var buffer = [UInt8](repeating: 0, count: 256 << 10)
     var input = path == "-" ? InputFile.standardInput() : try InputFile.open(path)
     var opened = Files.fingerprint(path)?.identity
+    var readCount: Int64 = 0
     while !printer.isOver {
       let count = try input.read(into: &buffer)
       if count > 0 {
@@ -152,6 +153,7 @@ struct LogsCommand {
           return "this is packed: \(packer) -dc\(path == "-" ? "" : " \(path)") | tollgate logs -"
         }
         hasBegun = true
+        readCount += Int64(count)
         printer.take(&reader, buffer.span.extracting(0..<count))
         continue
       }
@@ -161,9 +163,12 @@ struct LogsCommand {
         Output.error("tollgate logs: \(unknown)")
       }
       hasLooked = true
-      // A log that was moved away is read to its end before the new one is begun.
-      if let now = Files.fingerprint(path)?.identity, now != opened {
-        opened = now
+      // A log that was moved away is read to its end before the new one is begun; one that was
+      // copied and emptied (logrotate's copytruncate) begins anew.
+      if let now = Files.fingerprint(path),
+        now.identity != opened || now.byteCount < readCount
+      {
+        (opened, readCount) = (now.identity, 0)
         reader.finish { _, _, _ in }
         input = try InputFile.open(path)
         continue

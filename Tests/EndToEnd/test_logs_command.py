@@ -173,7 +173,12 @@ def test_a_log_is_followed_through_a_rotation(log, tmp_path):
         file.rename(tmp_path / "live.log.1")
         file.write_text(lines[2])
         until(lambda: out.read_text().count("\n") == 3, "a line of the new file")
-        assert out.read_text() == "".join(lines[:3])
+        # Copied and emptied, as logrotate's copytruncate does.
+        file.write_text("")
+        with file.open("a") as log_file:
+            log_file.write('{"status":204}\n')
+        until(lambda: out.read_text().count("\n") == 4, "a line of the emptied file")
+        assert out.read_text() == "".join(lines[:3]) + '{"status":204}\n'
     finally:
         process.terminate()
         assert process.wait(10) == -15
@@ -359,3 +364,13 @@ def test_a_log_with_nothing_in_it_is_no_mistake(tmp_path, content, more):
     (tmp_path / "access.log").write_text(content)
     told = logs(tmp_path / "access.log", *more)
     assert (told.returncode, told.stdout, told.stderr) == (0, "", "")
+
+
+def test_long_names_move_no_column():
+    names = ["short", "/api/v1/customers/{customer}/orders/{order}/lines/*"]
+    text = "".join(line(name, duration_ms=1.0, client_id=name) + "\n" for name in names)
+    told = logs("--summary", stdin=text).stdout
+    table = told[told.index("Routes ") :].partition("\n\n")[0].splitlines()
+    assert len({len(row) for row in table}) == 1 and len(table) == 4, told
+    callers = told.partition("Callers\n")[2].splitlines()
+    assert len({len(row) for row in callers}) == 1 and len(callers) == 2, told

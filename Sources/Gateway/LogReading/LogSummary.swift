@@ -166,9 +166,11 @@ package struct LogSummary {
       lines += ["", paint.bold("Exchange")]
       lines += exchanges.sorted.map { row(LogText.shown($0.name), $0.count) }
     }
-    lines += ["", routeHead(paint), routeRow("all", all)]
     let order = perRoute.indices.sorted { perRoute[$0].requests > perRoute[$1].requests }
-    lines += order.prefix(50).map { routeRow(LogText.shown(routes.keys[$0]), perRoute[$0]) }
+    let shown = order.prefix(50).map { (LogText.shown(routes.keys[$0]), perRoute[$0]) }
+    let width = Self.width(of: shown.map(\.0))
+    lines += ["", routeHead(paint, width), routeRow("all", all, width)]
+    lines += shown.map { routeRow($0, $1, width) }
     if order.count > 50 { lines.append("  … and \(order.count - 50) more routes") }
     lines += lasting.map { "  " + paint.dim($0) }
     if !slowest.isEmpty { lines += ["", paint.bold("Slowest")] }
@@ -180,9 +182,11 @@ package struct LogSummary {
     }
     let note = callers.isExact ? "" : "  (the most frequent ones; counts may be a little low)"
     lines += ["", paint.bold("Callers") + note]
-    for entry in callers.top(Self.shown) {
+    let most = callers.top(Self.shown).map { (LogText.shown($0.caller), $0) }
+    let callerWidth = Self.width(of: most.map(\.0))
+    for (name, entry) in most {
       let refused = entry.refused > 0 ? ", \(Numbers.grouped(entry.refused)) refused" : ""
-      lines.append(row(LogText.shown(entry.caller), entry.requests) + refused)
+      lines.append(row(name, entry.requests, callerWidth) + refused)
     }
     return lines.joined(separator: "\n") + "\n"
   }
@@ -228,25 +232,30 @@ package struct LogSummary {
     "\(Numbers.grouped(count)) (\(Numbers.percent(count, of: requests)))"
   }
 
-  private func row(_ name: String, _ count: UInt64) -> String {
-    "  " + Columns.left(name, 34) + Columns.right(Numbers.grouped(count), 13)
+  /// How wide a column of names is; one that is longer than the widest stands out of it.
+  private static func width(of names: [String]) -> Int {
+    names.reduce(34) { max($0, min(64, $1.count + 1)) }
+  }
+
+  private func row(_ name: String, _ count: UInt64, _ width: Int = 34) -> String {
+    "  " + Columns.left(name, width) + Columns.right(Numbers.grouped(count), 13)
       + Columns.right(Numbers.percent(count, of: requests), 9)
   }
 
-  private func routeHead(_ paint: Paint) -> String {
-    paint.bold(Columns.left("Routes", 36))
+  private func routeHead(_ paint: Paint, _ width: Int) -> String {
+    paint.bold(Columns.left("Routes", width + 2))
       + ["requests", "refused", "5xx", "p50", "p90", "p99", "max"].enumerated().map {
         Columns.right($0.element, $0.offset == 0 ? 13 : 10)
       }.joined()
   }
 
-  private func routeRow(_ name: String, _ part: Part) -> String {
+  private func routeRow(_ name: String, _ part: Part, _ width: Int) -> String {
     let counts = [part.refused, part.failed].map { Columns.right(Numbers.grouped($0), 10) }
     let latency = part.latency
     let times = [
       latency.quantile(0.5), latency.quantile(0.9), latency.quantile(0.99), latency.maxMicros,
     ].map { Columns.right(latency.count > 0 ? Numbers.duration(micros: $0) : "-", 10) }
-    return "  " + Columns.left(name, 34) + Columns.right(Numbers.grouped(part.requests), 13)
+    return "  " + Columns.left(name, width) + Columns.right(Numbers.grouped(part.requests), 13)
       + counts.joined() + times.joined()
   }
 }
