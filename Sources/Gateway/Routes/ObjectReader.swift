@@ -153,7 +153,7 @@ struct ObjectReader {
     for member in members where !names.contains(member.name) {
       if let home = Synonyms.home(of: member.name.string, among: known) {
         meant.insert(home)
-        setting.name(of: member).refuse("unknown key; it stands in \"\(home)\"")
+        setting.name(of: member).refuse("unknown key here; it belongs in \"\(home)\"")
         continue
       }
       let nearest =

@@ -25,10 +25,10 @@ extension BrokenFile {
           ]
         """#),
       #"""
-      routes.json:7:7: routes[0].path: unknown key; it stands in "match"
+      routes.json:7:7: routes[0].path: unknown key here; it belongs in "match"
           7 |     { "path": "/a", "exchange": "strip", "to": "orders" },
             |       ^~~~~~
-      routes.json:7:42: routes[0].to: unknown key; it stands in "forward"
+      routes.json:7:42: routes[0].to: unknown key here; it belongs in "forward"
           7 |     { "path": "/a", "exchange": "strip", "to": "orders" },
             |                                          ^~~~
       routes.json:8:66: routes[1].forward: expected an object: { "to": "http://orders:8080" }, found text
