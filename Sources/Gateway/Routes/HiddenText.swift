@@ -55,7 +55,7 @@ enum HiddenText {
     case .null, .bool: break
     case .number: if isSecret { ranges.append(node.range) }
     case .string(let text):
-      if isSecret || hasUserinfo(text) || isCredential(text) { ranges.append(node.range) }
+      if isSecret || hasUserinfo(text) || isToken(text) { ranges.append(node.range) }
     case .array(let nodes):
       for node in nodes {
         collect(node, isSecret: isSecret, isShared: isShared, into: &ranges)
@@ -66,7 +66,9 @@ enum HiddenText {
         let isPlace = member.name == "env" || member.name == "file"
         let isKey =
           isShared && Spelling.nearest(to: member.name.string, among: ["keys"]) != nil
-        let isSecretField = isFields && Self.namesCredential(member.name)
+        let isSecretField =
+          isFields
+          && (namesCredential(member.name) || member.node.string.map(isCredential) ?? false)
         collect(
           member.node,
           isSecret: isSecret && !isPlace || isKey || isSecretField || Self.isSecret(member.name),
@@ -83,16 +85,17 @@ enum HiddenText {
     return parts[1].prefix { !"/?#".contains($0) }.contains("@")
   }
 
-  /// What is a credential wherever it stands: of an `Authorization` (RFC 6750, RFC 7617), or a JWT.
+  /// A JWT, wherever it stands.
+  private static func isToken(_ text: UTF8Text) -> Bool {
+    text.hasPrefix("eyJ") && text.string.split(separator: ".").count >= 3
+  }
+
+  /// What a field says in the way of `Authorization` (RFC 6750, RFC 7617). What comes from the
+  /// caller's token, by a template, is no secret of the file's.
   private static func isCredential(_ text: UTF8Text) -> Bool {
-    let text = text.string
-    let scheme = text.prefix { $0 != " " }.lowercased()
-    // In a template, what comes from the token is no secret of the file's.
-    if scheme == "bearer" || scheme == "basic" {
-      return text.dropFirst(scheme.count + 1).contains { !" {".contains($0) }
-        && !text.contains("{")
-    }
-    return text.hasPrefix("eyJ") && text.split(separator: ".").count >= 3
+    let parts = text.string.split(separator: " ", maxSplits: 1)
+    guard parts.count == 2, let scheme = parts.first?.lowercased() else { return false }
+    return ["bearer", "basic"].contains(scheme) && !parts[1].contains("{")
   }
 
   /// Whether a header field's name says that it proves something.
