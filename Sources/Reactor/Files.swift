@@ -47,6 +47,9 @@ package enum Files {
 
     /// What of it stays the same while a file is written: its device and number.
     package var identity: [Int64] { Array(parts.prefix(2)) }
+
+    /// Its length in bytes.
+    package var byteCount: Int64 { parts[2] }
   }
 
   package static func fingerprint(_ path: String) -> Fingerprint? {

@@ -12,3 +12,13 @@ package enum Terminal {
     return (Int(columns), Int(rows))
   }
 }
+
+/// The terminal at which a program was started, if it was at one.
+package struct OwnTerminal: Sendable {
+  private let wasThere = isatty(0) == 1
+
+  package init() {}
+
+  /// Whether somebody has closed it: then it is none any more (tty(4): EIO).
+  package var isGone: Bool { wasThere && isatty(0) == 0 }
+}

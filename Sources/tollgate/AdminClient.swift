@@ -9,16 +9,21 @@ struct AdminAddress {
   /// The routes file that names it; nil where the operator did, or nobody.
   let file: String?
   /// What the routes file's default is.
-  static let usual = "127.0.0.1:9901"
+  static let usual = "127.0.0.1:\(usualPort)"
+  private static let usualPort = 9901
 
   let host: String
   let port: UInt16
   /// As `Host` has it.
   let authority: String
 
-  /// Reads `HOST:PORT` or `http://HOST:PORT`.
+  /// Reads `HOST:PORT`, `HOST` with the usual port, or `http://HOST:PORT`, where a URL without one
+  /// means 80, as everywhere.
   init?(_ text: String, of file: String? = nil) {
-    guard let url = try? HTTPURL(text.contains("://") ? text : "http://\(text)"),
+    let isURL = text.contains("://")
+    let hasPort = isURL || text.last != "]" && text.contains(":")
+    let place = hasPort ? text : "\(text):\(Self.usualPort)"
+    guard let url = try? HTTPURL(isURL ? place : "http://\(place)"),
       !url.origin.isSecure, ["", "/"].contains(url.suffix)
     else { return nil }
     host = url.origin.host

@@ -157,7 +157,7 @@ extension Command {
     arguments: .admin,
     options: [
       Option("--every", value: .text("TIME"), help: "1s, 5s, 1m: another pace"),
-      Option("--once", help: "one look, for a pipe or a file"),
+      Option("--once", help: "one look at what comes within a second, for a pipe or a file"),
       Option("--json", help: "the gateway's own document, once"),
     ],
     exitStatus: "0 well, 2 usage, 3 no gateway answers there.",

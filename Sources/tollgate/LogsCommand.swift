@@ -57,8 +57,25 @@ struct LogsCommand {
         return Clock.wallMs() - count * seconds * 1_000
       }
     }
+    if let ms = dayAndTime(text) { return ms }
     throw Wrong(
-      text: "\(option) \"\(text)\": expected 10m, 2h or 3d, or a time like 2026-11-25T09:00:00Z")
+      text: "\(option) \"\(text)\": expected 10m, 2h or 3d, or a time: 2026-11-25T09:00:00Z, "
+        + "2026-11-25, \"2026-11-25 09:00\", or 09:00 of today (all UTC, as they are shown)")
+  }
+
+  /// A date, a time of today or both, to the minute or the second, as they are shown.
+  private static func dayAndTime(_ text: String) -> Int64? {
+    var parts = text.split(separator: " ", omittingEmptySubsequences: false).map(String.init)
+    if parts.count == 1, text.contains(":") {
+      var today: [UInt8] = []
+      RFC3339.append(epochMs: Clock.wallMs(), to: &today)
+      parts.insert(String(decoding: today.prefix(10), as: UTF8.self), at: 0)
+    } else if parts.count == 1 {
+      parts.append("00:00")
+    }
+    guard parts.count == 2 else { return nil }
+    let seconds = parts[1].utf8.count == 5 ? ":00" : ""
+    return RFC3339.parse(Array("\(parts[0])T\(parts[1])\(seconds)Z".utf8).span)
   }
 
   private mutating func run() throws(Wrong) -> CommandLineTool.ExitStatus {
@@ -77,7 +94,10 @@ struct LogsCommand {
     var status = CommandLineTool.ExitStatus.well
     for path in paths {
       do throws(SystemError) {
-        try read(path, &reader, &printer)
+        if let trouble = try read(path, &reader, &printer) {
+          Output.error("tollgate logs: \(path): \(trouble)")
+          status = .badInput
+        }
       } catch {
         if error.code == EPIPE { return .well }
         Output.error("tollgate logs: \(path): \(error)")
@@ -94,9 +114,10 @@ struct LogsCommand {
       Output.error("tollgate logs: \(count) \(lines) not understood")
       return status
     }
+    let all = reader.notUnderstoodCount == 1 ? "the one line was not" : "none of \(count) lines was"
     throw Wrong(
-      text: "\(count) \(lines) not understood, and none was: this reads logs whose "
-        + "accessLog.format is json, otel or ecs", status: .badInput)
+      text: "\(all) understood: this reads logs whose accessLog.format is json, otel or ecs",
+      status: .badInput)
   }
 
   /// What to say of a field that no line had.
@@ -115,16 +136,24 @@ struct LogsCommand {
     return RoutesArgument.path([]).flatMap(RoutesArgument.accessLog)
   }
 
+  /// - Returns: what is wrong with the content.
   private func read(
     _ path: String, _ reader: inout LogReader, _ printer: inout LogPrinter
-  ) throws(SystemError) {
+  ) throws(SystemError) -> String? {
     var hasLooked = false
+    var hasBegun = false
     var buffer = [UInt8](repeating: 0, count: 256 << 10)
     var input = path == "-" ? InputFile.standardInput() : try InputFile.open(path)
     var opened = Files.fingerprint(path)?.identity
+    var readCount: Int64 = 0
     while !printer.isOver {
       let count = try input.read(into: &buffer)
       if count > 0 {
+        if !hasBegun, let packer = Self.packer(of: buffer.prefix(count)) {
+          return "this is packed: \(packer) -dc\(path == "-" ? "" : " \(path)") | tollgate logs -"
+        }
+        hasBegun = true
+        readCount += Int64(count)
         printer.take(&reader, buffer.span.extracting(0..<count))
         continue
       }
@@ -134,9 +163,12 @@ struct LogsCommand {
         Output.error("tollgate logs: \(unknown)")
       }
       hasLooked = true
-      // A log that was moved away is read to its end before the new one is begun.
-      if let now = Files.fingerprint(path)?.identity, now != opened {
-        opened = now
+      // A log that was moved away is read to its end before the new one is begun; one that was
+      // copied and emptied (logrotate's copytruncate) begins anew.
+      if let now = Files.fingerprint(path),
+        now.identity != opened || now.byteCount < readCount
+      {
+        (opened, readCount) = (now.identity, 0)
         reader.finish { _, _, _ in }
         input = try InputFile.open(path)
         continue
@@ -144,9 +176,16 @@ struct LogsCommand {
       usleep(200_000)
     }
     printer.finish(&reader)
-    if !input.finish(), !printer.isOver {
-      throw SystemError(call: "gzip could not read all of it", code: EIO)
-    }
+    return input.finish() || printer.isOver ? nil : "gzip could not read all of it"
+  }
+
+  /// The program that has packed a file, by the bytes that it begins with.
+  private static func packer(of bytes: ArraySlice<UInt8>) -> String? {
+    let marks: [([UInt8], String)] = [
+      ([0x1F, 0x8B], "gzip"), ([0x28, 0xB5, 0x2F, 0xFD], "zstd"), ([0xFD, 0x37, 0x7A, 0x58], "xz"),
+      (Array("BZh".utf8), "bzip2"),
+    ]
+    return marks.first { bytes.starts(with: $0.0) }?.1
   }
 }
 

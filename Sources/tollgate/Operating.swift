@@ -3,7 +3,7 @@ import Reactor
 
 /// What a running gateway is asked by its operator, one thing after the other: reloads, by SIGHUP,
 /// the admin address or a changed file; new log files by SIGUSR1; a new program in this one's place
-/// by SIGUSR2; the end by SIGTERM or SIGINT.
+/// by SIGUSR2; the end by SIGTERM or SIGINT, or by the SIGHUP of a terminal that is closed.
 struct Operating {
   let gateway: Gateway
   /// How the running configuration ends.
@@ -15,6 +15,7 @@ struct Operating {
   /// Nil where this process was not started to take over.
   var takeover: Takeover?
   let manager: ServiceManager
+  private let terminal = OwnTerminal()
   /// Takes a line for the operator, and no time.
   let say: (OperatorLine) -> Void
 
@@ -36,7 +37,14 @@ struct Operating {
       case .terminate, .interrupt:
         Self.refuse(requests, "the gateway is ending")
         return end(delayMs: shutdown.delayMs)
-      case .hangUp: reload(.asked, for: requests)
+      case .hangUp:
+        // Of who started it there and has left nobody would expect that it goes on.
+        if terminal.isGone {
+          say("tollgate: the terminal that it was started at is closed")
+          Self.refuse(requests, "the gateway is ending")
+          return end(delayMs: shutdown.delayMs)
+        }
+        reload(.asked, for: requests)
       case .user2:
         guard let back = upgrade(requests) else { return }
         kept = back.signal

@@ -110,10 +110,14 @@ struct Reloading {
           "tollgate: another number of workers takes a new start; all else is as \(path) says"))
     }
     let after = gateway.configDigest
+    let isOther = recorded.routes != routes
     said.say(
       .info(
         "tollgate: reloaded \(path): "
-          + (before == after ? "it says the same as before" : "now \(after), it was \(before)")))
+          + (before != after
+            ? "now \(after), it was \(before)"
+            : "it says the same as before"
+              + (isOther ? ", but for comments, layout and what is secret" : ""))))
     for line in changes.lines { said.say("  \(line)") }
     for file in changed where file != path { said.say("  ~ file \(file)") }
     routes = recorded.routes

@@ -160,7 +160,7 @@ enum RunCommand {
       gateway.stop()
       return .couldNotRun
     }
-    for place in gateway.places { log.say("tollgate: listening at \(place)") }
+    for place in gateway.places { log.say("tollgate: \(place)") }
     let manager = ServiceManager()
     let reloading = Reloading(
       gateway, path: path, files, configuration, watchesRoutes: watches, manager: manager

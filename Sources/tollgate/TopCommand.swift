@@ -40,10 +40,14 @@ struct TopCommand {
     return nil
   }
 
+  /// For so long one look counts what comes, in milliseconds.
+  private static let onceMs: Int64 = 1_000
+
   private func show(_ address: AdminAddress) -> CommandLineTool.ExitStatus {
     let isTerminal = isatty(1) == 1
     var view = TopView(paint: Colouring.auto.paint)
     let screen = isTerminal && !isOnce && !isRaw
+    var isFirst = true
     while true {
       guard let answer = AdminClient.ask(.get, "/status?json", at: address, withinMs: 5_000)
       else { return .couldNotRun }
@@ -57,8 +61,14 @@ struct TopCommand {
       }
       let size =
         Terminal.size(1).map { TopView.Size(columns: $0.columns, rows: $0.rows) }
-        ?? TopView.Size(columns: 160, rows: 1_000)
+        ?? TopView.Size(columns: 160, rows: 60)
       let lines = view.lines(status, size, nowMs: Clock.monotonicNs() / 1_000_000)
+      // Rates are what came between two looks.
+      if isFirst, !screen {
+        isFirst = false
+        usleep(UInt32(clamping: min(everyMs, Self.onceMs) * 1_000))
+        continue
+      }
       if screen {
         // From the top, each line to its end: nothing flickers as it would on a cleared screen.
         let text = lines.joined(separator: "\u{1B}[K\n")

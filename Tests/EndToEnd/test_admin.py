@@ -4,7 +4,7 @@ import http.client
 
 import pytest
 from harness.issuer import AUDIENCE, Issuer
-from harness.waiting import until
+from harness.waiting import free_port, until
 
 
 @pytest.fixture(scope="module")
@@ -86,8 +86,6 @@ def test_other_names_may_be_allowed(world):
 
 
 def test_probes_may_have_an_address_of_their_own(world):
-    from harness.waiting import free_port
-
     probes = free_port()
     admin = {"address": "127.0.0.1:0", "probes": f"127.0.0.1:{probes}"}
     with world.gateway(world.routes(admin=admin)) as gateway:
@@ -117,3 +115,36 @@ def test_what_came_from_the_environment_is_shown_as_it_is_written(world):
     with world.gateway(routes, environ={"ANY_NAME": "from-outside"}) as gateway:
         shown = gateway.admin("/config")[1]
     assert '"${ANY_NAME}-${UNSET:-x}"' in shown and "from-outside" not in shown
+
+
+def test_what_is_a_credential_is_hidden_wherever_it_stands(world):
+    jwt = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJ3cml0dGVuIn0.x"
+    given = {"X-Origin-Verify": "written-a", "X-Plain": "Bearer written-b", "X-Other": jwt,
+             "X-Scheme": "Bearer {claim:sub}", "X-Basic": "Basic d3JpdHRlbg=="}  # fmt: skip
+    match = {"headers": {"x-shared-token": "written-c", "x-version": "2"}}
+    routes = world.routes(
+        world.route("/a", match=match, forward={"headers": {"set": given}}),
+        {
+            "match": {"path": "/b"}, "authenticate": "none",
+            "respond": {"body": "Basic facts", "headers": {"X-Api-Key": "written-d"}},
+        },
+    )  # fmt: skip
+    with world.gateway(routes) as gateway:
+        shown = gateway.admin("/config")[1]
+    assert "written" not in shown and jwt not in shown and "d3JpdHRlbg" not in shown
+    for text in ('"Bearer {claim:sub}"', '"x-version":"2"', '"Basic facts"'):
+        assert text in shown
+
+
+def test_probes_answer_to_any_name_and_change_nothing(world):
+    probes = free_port()
+    admin = {"address": "127.0.0.1:0", "probes": f"127.0.0.1:{probes}"}
+    with world.gateway(world.routes(admin=admin)):
+        for method, path, status in (
+            ("GET", "/metrics", 200), ("POST", "/livez", 405), ("POST", "/reload", 404),
+            ("GET", "/status", 404),
+        ):  # fmt: skip
+            connection = http.client.HTTPConnection("127.0.0.1", probes, timeout=10)
+            connection.request(method, path, headers={"Host": "gateway.monitoring.svc"})
+            assert connection.getresponse().status == status, path
+            connection.close()

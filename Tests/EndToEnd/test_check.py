@@ -125,6 +125,37 @@ def test_all_that_is_missing_is_told_together(world, write):
     assert '"NOWHERE" is not set' in run.stderr and 'did you mean "workers"?' in run.stderr
 
 
+def test_certificates_are_looked_into_where_the_rest_is_wrong_too(world, write, tmp_path):
+    good = Certificate(["localhost"]).write(tmp_path, "good")
+    other = Certificate(["localhost"]).write(tmp_path, "other")
+    ended = Certificate(["localhost"], days=1, starts_days_ago=3).write(tmp_path, "ended")
+    (tmp_path / "nonsense.pem").write_text("nonsense")
+    certificates = [
+        {"chain": good["chain"], "key": other["key"]},
+        ended,
+        {"chain": "nonsense.pem", "key": good["key"]},
+    ]
+    listeners = [{"address": "127.0.0.1:1", "tls": {"certificates": certificates}}]
+    upstreams = {"a": {"servers": ["https://a.example"], "tls": {"ca": "nonsense.pem"}}}
+    file = write(whole(world, listeners=listeners, upstreams=upstreams, wrkers=2))
+    run = tollgate("check", file)
+    assert run.returncode == 1
+    lines = re.findall(rf"^{re.escape(str(file))}:\d+:\d+: (.*)$", run.stderr, re.M)
+    assert 'wrkers: unknown key; did you mean "workers"?' in lines
+    at = "listeners[0].tls.certificates"
+    key = other["key"]
+    assert f"{at}[0].key: {key} is not the private key of the chain's first certificate" in lines
+    chain = ended["chain"]
+    assert f"warning: {at}[1].chain: the certificate in {chain} has expired" in lines
+    said = "\n".join(lines)
+    assert f"{at}[2].chain: {tmp_path}/nonsense.pem holds no certificate chain in PEM" in said
+    assert f"upstreams.a.tls.ca: {tmp_path}/nonsense.pem holds no certificates in PEM" in said
+    # Each once, and with the rest mended the first of them again, in the same words.
+    assert len(lines) == len(set(lines)) == 5
+    mended = tollgate("check", write(whole(world, listeners=listeners, upstreams=upstreams)))
+    assert f"{at}[0].key: {key} is not the private key" in mended.stderr
+
+
 def test_a_folder_that_the_log_lacks_is_told_of(world, write, tmp_path):
     file = write(whole(world, accessLog={"path": "logs/access.log"}))
     run = tollgate("check", file)

@@ -151,3 +151,21 @@ def test_zsh_completes_at_its_prompt(folder):
         os.write(master, b"\x15exit\n")
         os.close(master)
         os.waitpid(child, 0)
+
+
+@pytest.mark.parametrize(
+    "admin, asked",
+    [
+        ("localhost", "localhost:9901"),
+        ("127.0.0.1", "127.0.0.1:9901"),
+        ("[::1]", "[::1]:9901"),
+        ("127.0.0.1:1", "127.0.0.1:1"),
+        ("http://127.0.0.1:1/", "127.0.0.1:1"),
+    ],
+)
+def test_who_is_asked_is_said_and_has_the_usual_port_where_none_is_given(admin, asked):
+    told = tollgate("health", admin)
+    # Nobody is there, or somebody who is none of ours.
+    assert told.returncode in (0, 1, 3)
+    if told.returncode == 3:
+        assert asked in told.stderr

@@ -173,7 +173,12 @@ def test_a_log_is_followed_through_a_rotation(log, tmp_path):
         file.rename(tmp_path / "live.log.1")
         file.write_text(lines[2])
         until(lambda: out.read_text().count("\n") == 3, "a line of the new file")
-        assert out.read_text() == "".join(lines[:3])
+        # Copied and emptied, as logrotate's copytruncate does.
+        file.write_text("")
+        with file.open("a") as log_file:
+            log_file.write('{"status":204}\n')
+        until(lambda: out.read_text().count("\n") == 4, "a line of the emptied file")
+        assert out.read_text() == "".join(lines[:3]) + '{"status":204}\n'
     finally:
         process.terminate()
         assert process.wait(10) == -15
@@ -274,7 +279,7 @@ def test_of_another_format_it_says_which_it_reads(tmp_path):
     (tmp_path / "access.log").write_text(line * 3)
     told = logs(tmp_path / "access.log")
     assert told.returncode == 1 and not told.stdout
-    assert "3 lines were not understood" in told.stderr and "json, otel or ecs" in told.stderr
+    assert "none of 3 lines was understood" in told.stderr and "json, otel or ecs" in told.stderr
 
 
 def test_the_log_of_the_routes_file_is_found_without_its_secrets(log, tmp_path):
@@ -284,3 +289,88 @@ def test_the_log_of_the_routes_file_is_found_without_its_secrets(log, tmp_path):
     }
     told = logs_beside(routes, tmp_path)
     assert told.stdout.startswith("6 requests, "), told.stderr
+
+
+def line(route, **more):
+    return json.dumps({"time": "2026-11-25T10:00:00.000Z", "route": route, "status": 200} | more)
+
+
+def test_tunnels_and_streams_spoil_no_latency():
+    lines = [line("quick", duration_ms=5.0, first_byte_ms=4.0) for _ in range(100)]
+    lines += [line("ws", status=101, duration_ms=7_200_000.0, first_byte_ms=2.0)] * 3
+    # Two hours of events, which began after 3 ms; and an answer that took 20 s to begin.
+    lines += [
+        line("events", duration_ms=7_200_000.0, connect_ms=1.0, first_byte_ms=2.0, aborted="client")
+    ]
+    lines += [line("slow", duration_ms=20_001.0, first_byte_ms=20_000.0)]
+    text = logs("--summary", stdin="\n".join(lines)).stdout
+    rows = dict(re.findall(r"^  (all|quick|ws|events|slow) +(\d.*)$", text, re.M))
+    assert re.fullmatch(r"105 +0 +0( +5\.\d\d ms){3} +20\.00 s", rows["all"])
+    assert rows["ws"].split() == ["3", "0", "0", "-", "-", "-", "-"]
+    assert rows["events"].split()[3:] == ["2.99", "ms", "2.99", "ms", "2.99", "ms", "3.00", "ms"]
+    assert "20.00 s" in rows["slow"]
+    assert "3 tunnels (the longest open for 2 h)" in text
+    assert "1 answer went on for over 10 s, as streams do (the longest for 2 h)" in text
+    slowest = text.partition("Slowest\n")[2].splitlines()[0]
+    assert "[slow]" in slowest
+
+
+def test_what_says_no_duration_has_none():
+    text = logs("--summary", stdin=line("r") + "\n" + line("r")).stdout
+    assert re.search(r"^  r +2 +0 +0 +- +- +- +-$", text, re.M) and "Slowest" not in text
+    assert "2 requests, 2026-11-25 10:00:00 UTC\n" in text
+
+
+@pytest.mark.parametrize(
+    "since, count",
+    [
+        ("2026-11-25", 2),
+        ("2026-11-25 09:30", 1),
+        ("2026-11-25 09:30:01", 0),
+        ("2026-11-26", 0),
+    ],
+)
+def test_a_time_is_given_as_it_is_shown(since, count):
+    times = ["2026-11-24T23:59:59.999Z", "2026-11-25T00:00:00.000Z", "2026-11-25T09:30:00.000Z"]
+    lines = "".join(json.dumps({"time": time, "status": 200}) + "\n" for time in times)
+    told = logs("--json", "--since", since, stdin=lines)
+    assert told.returncode == 0 and told.stdout.count("\n") == count, told.stderr
+
+
+def test_a_time_alone_is_todays():
+    now = time.strftime("%Y-%m-%dT%H:%M:%S.500Z", time.gmtime())
+    text = json.dumps({"time": now, "status": 200})
+    assert logs("--json", "--until", "00:00", stdin=text).stdout == ""
+    assert logs("--json", "--since", "00:00:00", stdin=text).stdout.count("\n") == 1
+
+
+@pytest.mark.parametrize("text", ["2026-11-25 ", "25.11.2026", "2026-11-25 9:30", "24:61", ":"])
+def test_other_times_are_refused(text):
+    told = logs("--since", text, stdin="")
+    assert told.returncode == 2 and '"2026-11-25 09:00"' in told.stderr
+
+
+def test_what_is_packed_and_not_called_so_is_told_of(log, tmp_path):
+    packed = tmp_path / "access.log.1"
+    packed.write_bytes(gzip.compress(log.read_bytes()))
+    told = logs(packed, "--summary")
+    assert told.returncode == 1
+    assert f"this is packed: gzip -dc {packed} | tollgate logs -" in told.stderr
+
+
+@pytest.mark.parametrize("content", ["", "\n\n", "\r\n"])
+@pytest.mark.parametrize("more", [[], ["--where", "tenant=x"]])
+def test_a_log_with_nothing_in_it_is_no_mistake(tmp_path, content, more):
+    (tmp_path / "access.log").write_text(content)
+    told = logs(tmp_path / "access.log", *more)
+    assert (told.returncode, told.stdout, told.stderr) == (0, "", "")
+
+
+def test_long_names_move_no_column():
+    names = ["short", "/api/v1/customers/{customer}/orders/{order}/lines/*"]
+    text = "".join(line(name, duration_ms=1.0, client_id=name) + "\n" for name in names)
+    told = logs("--summary", stdin=text).stdout
+    table = told[told.index("Routes ") :].partition("\n\n")[0].splitlines()
+    assert len({len(row) for row in table}) == 1 and len(table) == 4, told
+    callers = told.partition("Callers\n")[2].splitlines()
+    assert len({len(row) for row in callers}) == 1 and len(callers) == 2, told

@@ -1,9 +1,12 @@
 """What the process says of itself on standard error: levels, JSON, repetition, nothing forged."""
 
+import contextlib
 import json
 import re
 import signal
 import subprocess
+import urllib.error
+import urllib.request
 
 import pytest
 from harness.client import ask
@@ -218,3 +221,33 @@ def key_file(world):
     file = world.folder / "cache.key"
     file.write_bytes(bytes(range(128, 160)))
     return file
+
+
+def test_where_it_listens_is_said_with_what_it_speaks_there(world, tmp_path):
+    probes = free_port()
+    routes = world.routes(
+        listeners=[
+            world.clear_listener | {"name": "public"},
+            {"address": f"unix:{tmp_path}/t.sock"},
+            world.tls_listener | {"name": "safe"},
+        ],
+        admin={"address": "127.0.0.1:0", "probes": f"127.0.0.1:{probes}"},
+    )
+    with world.gateway(routes) as gateway:
+        words = ("listening at", "admin at", "probes at")
+        lines = gateway.err.read_text().splitlines()
+        said = [line for line in lines if any(word in line for word in words)]
+        ports = gateway.ports
+        assert said == [
+            f"tollgate: listening at http://127.0.0.1:{ports['public']} (public)",
+            f"tollgate: listening at unix:{tmp_path}/t.sock, http",
+            f"tollgate: listening at https://127.0.0.1:{ports['safe']} (safe)",
+            f"tollgate: admin at http://127.0.0.1:{gateway.admin_port}/status"
+            " (also /readyz, /metrics, /config)",
+            f"tollgate: probes at http://127.0.0.1:{probes}/readyz (also /livez, /metrics)",
+        ]
+        # As it stands there it is asked.
+        for line in said[:1] + said[3:]:
+            url = re.search(r"http://\S+", line)[0]
+            with contextlib.suppress(urllib.error.HTTPError):
+                urllib.request.urlopen(url, timeout=20).close()

@@ -215,3 +215,25 @@ def test_it_fits_and_can_be_read(gateway, browser, dark, width, phone):
       return poor;
     })()""") == []
     assert browser.trouble == []
+
+
+def test_a_refused_routes_file_is_told_of_until_one_is_taken(world, browser):
+    with world.gateway(world.routes()) as gateway:
+        told = "document.getElementById('missing').textContent"
+        show_state(browser, gateway)
+        assert browser.value(told) == ""
+        good = gateway.file.read_text()
+        for text, words in (("{", "The routes file was refused"), (good, "")):
+            gateway.file.write_text(text)
+            gateway.admin("/reload", "POST")
+            until(
+                lambda words=words: browser.value(told).startswith(words)
+                and bool(browser.value(told)) == bool(words),
+                "the page to say so",
+            )
+        assert browser.trouble == []
+
+
+def show_state(browser, gateway):
+    browser.go(f"http://127.0.0.1:{gateway.admin_port}/status")
+    until(lambda: browser.value("document.getElementById('state').textContent") == "ready", "it")

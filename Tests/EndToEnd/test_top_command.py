@@ -1,5 +1,6 @@
 """`tollgate top`: a running gateway in a terminal."""
 
+import contextlib
 import fcntl
 import json
 import os
@@ -43,7 +44,7 @@ def test_one_look_says_what_runs_and_how_it_goes(gateway, world):
     told = top(f"127.0.0.1:{gateway.admin_port}", "--once")
     assert told.returncode == 0 and not told.stderr
     assert told.stdout.startswith("Tollgate ") and "  ready  up " in told.stdout
-    assert re.search(r"^orders .* 4$", told.stdout, re.M)
+    assert re.search(r"^orders +\d+\.\d .* 4$", told.stdout, re.M)
     assert re.search(r"^token_missing .* 1$", told.stdout, re.M)
     assert re.search(r"^corp +66\.7 % +1 ", told.stdout, re.M)
     assert re.search(rf"{world.upstream.port} +healthy ", told.stdout)
@@ -99,3 +100,27 @@ def test_where_no_gateway_is_it_says_so():
 def test_what_is_wrong_is_said(arguments):
     told = top(*arguments)
     assert told.returncode == 2 and not told.stdout and told.stderr
+
+
+@pytest.mark.parametrize("columns, cells", [(40, 2), (60, 4), (80, 6), (100, 6)])
+def test_a_narrow_terminal_shows_numbers_too(gateway, columns, cells):
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
+    with subprocess.Popen(
+        [tollgate_binary(), "top", f"127.0.0.1:{gateway.admin_port}", "--once"],
+        stdin=slave, stdout=slave, stderr=slave, env=environment(TERM="xterm", NO_COLOR="1"),
+    ):  # fmt: skip
+        os.close(slave)
+        text = b""
+        with contextlib.suppress(OSError):
+            while piece := os.read(master, 65536):
+                text += piece
+    os.close(master)
+    lines = text.decode().splitlines()
+    assert max(map(len, lines)) <= columns
+    head = next(line for line in lines if line.startswith("ROUTE"))
+    row = next(line for line in lines if line.startswith("orders"))
+    heads = ["req/s", "refused/s", "5xx/s", "half", "99 %", "requests"]
+    assert [name for name in heads if name in head] == heads[:cells]
+    # Numbers stand below their heads.
+    assert len(row) == len(head) or columns < 80

@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import signal
 import socket
 import ssl
@@ -589,3 +590,24 @@ def test_a_preflight_opens_no_tunnel(world):
     with world.gateway(routes) as gateway:
         assert ask(gateway.port, "OPTIONS", "/cors/tunnel", fields=fields).status == 200
     assert world.upstream.seen("/cors/tunnel")[-1].values("upgrade") == []
+
+
+def test_a_tunnels_life_is_no_latency(world, gateway, person):
+    def report():
+        return json.loads(gateway.admin("/status?json")[1])
+
+    def numbers():
+        for route in report()["routes"]:
+            if route["name"] == "/ws/*":
+                return route["requests"], sum(route["buckets"])
+        return 0, 0
+
+    before = numbers()
+    with websocket(world, gateway, "clear", "/ws/echo", person) as tunnel:
+        tunnel.send("x")
+        assert tunnel.recv() == "x"
+    until(lambda: numbers()[0] > before[0], "the tunnel to be counted")
+    assert numbers() == (before[0] + 1, before[1])
+    # Prometheus has it, by its status.
+    counted = r'http_server_request_duration_seconds_count\{http_route="/ws/\*",.*"101"'
+    assert re.search(counted, gateway.admin("/metrics")[1])

@@ -38,8 +38,9 @@ extension ExplainedRequest {
       let common = Self.commonCount(match.path, path)
       var distance = 4 * misses.count
       if misses.contains(.path) {
-        // Another path altogether is no near miss.
-        if found != nil || common == 0 || misses.count > 2 { continue }
+        // Another path altogether is no near miss, but a misspelled one is.
+        if found != nil || misses.count > 2 { continue }
+        if common == 0, !Self.isMisspelled(match.path, path) { continue }
         distance += 4 - min(3, common)
       } else if misses.count > 2 {
         continue
@@ -71,6 +72,14 @@ extension ExplainedRequest {
       }
     }
     return count
+  }
+
+  /// Whether a path begins nearly as a pattern does.
+  private static func isMisspelled(_ pattern: PathPattern, _ path: [UInt8]) -> Bool {
+    guard case .literal(let wanted)? = pattern.segments.first else { return false }
+    let segment = path.dropFirst().prefix { $0 != UInt8(ascii: "/") }
+    let text = String(decoding: segment, as: UTF8.self)
+    return Spelling.nearest(to: text, among: [wanted.string]) != nil
   }
 
   private func text(

@@ -126,7 +126,7 @@ final class ExplainedRequest {
       // A client asks for the host's own certificate, so it has the one that fits.
       try engine.checkAuthority(of: request) { _, _, _ in true }
     } catch {
-      add("request", .wrong, error.detail)
+      add("request", .wrong, error.detail, pathFault(of: request))
       throw error
     }
     let path = PlainText.of(request.path.merged)
@@ -135,6 +135,18 @@ final class ExplainedRequest {
     facts.append(Explanation.Fact("path", path == sent ? path : "\(path), sent as \(sent)"))
     facts.append(Explanation.Fact("listener", listenerText(request.listener)))
     add("request", .well, "\(call.method) \(path)", facts)
+  }
+
+  /// What is wrong with the path, where that is it: callers are not told.
+  private func pathFault(of request: Request) -> [Explanation.Fact] {
+    let received = request.connection.received
+    var path = NormalisedPath()
+    do throws(PathFault) {
+      try PathNormaliser.normalise(received.slice(request.connection.head.path), into: &path)
+      return []
+    } catch {
+      return [Explanation.Fact("path", "\(error)", mark: .wrong)]
+    }
   }
 
   private func listenerText(_ listener: Listener) -> String {

@@ -107,7 +107,7 @@ package struct LogReader {
   private mutating func take(
     _ text: Span<UInt8>, _ body: (Event, LogLine, Span<UInt8>) -> Void
   ) {
-    if text.isEmpty { return }
+    if text.isEmpty || text.count == 1 && text[0] == UInt8(ascii: "\r") { return }
     guard line.parse(text) else {
       notUnderstoodCount &+= 1
       return body(.notUnderstood, line, text)

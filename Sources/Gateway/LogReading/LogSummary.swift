@@ -17,6 +17,8 @@ package struct LogSummary {
   private var perRoute: [Part] = []
   private var all = Part()
   private var slowest: [Slow] = []
+  private var tunnels = Lasting()
+  private var longAnswers = Lasting()
   private var callers = TopCallers()
 
   private static let routesMax = 1_000
@@ -26,7 +28,19 @@ package struct LogSummary {
     var requests: UInt64 = 0
     var refused: UInt64 = 0
     var failed: UInt64 = 0
-    var duration = DurationHistogram()
+    /// Of those whose line says it; no tunnels, and long answers by when they began.
+    var latency = DurationHistogram()
+  }
+
+  /// What is no latency.
+  private struct Lasting {
+    var count: UInt64 = 0
+    var maxMicros: Int64 = 0
+
+    mutating func add(_ micros: Int64) {
+      count += 1
+      maxMicros = max(maxMicros, micros)
+    }
   }
 
   private struct Slow {
@@ -68,7 +82,7 @@ package struct LogSummary {
     let isRefused = line.range(.reason) != nil
     if let reason = line.range(.reason) { reasons.add(text.extracting(reason)) }
     if let exchange = line.range(.exchange) { exchanges.add(text.extracting(exchange)) }
-    let micros = line.micros(.durationMs, in: text) ?? 0
+    let micros = latency(line, text, status)
     add(to: &all, status, isRefused, micros)
     let none = Array("(no route)".utf8)
     let number =
@@ -81,15 +95,35 @@ package struct LogSummary {
       if number == perRoute.count { perRoute.append(Part()) }
       add(to: &perRoute[number], status, isRefused, micros)
     }
-    noteSlow(micros, text)
+    if let micros { noteSlow(micros, text) }
     if let caller = caller(line, text) { callers.add(caller.span, isRefused: isRefused) }
   }
 
-  private func add(to part: inout Part, _ status: Int, _ isRefused: Bool, _ micros: Int64) {
+  /// How long the service took, as far as the line tells: `LongAnswers` says what that is not.
+  private mutating func latency(
+    _ line: LogLine, _ text: Span<UInt8>, _ status: Int
+  ) -> Int64? {
+    guard let micros = line.micros(.durationMs, in: text) else { return nil }
+    if status == LongAnswers.tunnelStatus {
+      tunnels.add(micros)
+      return nil
+    }
+    guard micros > LongAnswers.afterMicros,
+      let firstByte = line.micros(.firstByteMs, in: text)
+    else { return micros }
+    let before = [.authMs, .exchangeMs, .connectMs].reduce(firstByte) { sum, part in
+      sum + (line.micros(part, in: text) ?? 0)
+    }
+    guard LongAnswers.isLong(micros, beforeMicros: before) else { return micros }
+    longAnswers.add(micros)
+    return before
+  }
+
+  private func add(to part: inout Part, _ status: Int, _ isRefused: Bool, _ micros: Int64?) {
     part.requests += 1
     if isRefused { part.refused += 1 }
     if status >= 500 { part.failed += 1 }
-    part.duration.add(micros)
+    if let micros { part.latency.add(micros) }
   }
 
   private mutating func noteSlow(_ micros: Int64, _ text: Span<UInt8>) {
@@ -132,11 +166,14 @@ package struct LogSummary {
       lines += ["", paint.bold("Exchange")]
       lines += exchanges.sorted.map { row(LogText.shown($0.name), $0.count) }
     }
-    lines += ["", routeHead(paint), routeRow("all", all)]
     let order = perRoute.indices.sorted { perRoute[$0].requests > perRoute[$1].requests }
-    lines += order.prefix(50).map { routeRow(LogText.shown(routes.keys[$0]), perRoute[$0]) }
+    let shown = order.prefix(50).map { (LogText.shown(routes.keys[$0]), perRoute[$0]) }
+    let width = Self.width(of: shown.map(\.0))
+    lines += ["", routeHead(paint, width), routeRow("all", all, width)]
+    lines += shown.map { routeRow($0, $1, width) }
     if order.count > 50 { lines.append("  … and \(order.count - 50) more routes") }
-    lines += ["", paint.bold("Slowest")]
+    lines += lasting.map { "  " + paint.dim($0) }
+    if !slowest.isEmpty { lines += ["", paint.bold("Slowest")] }
     var taken = LogLine(more: ["client_id", "sub"])
     for slow in slowest {
       let text = slow.line.span
@@ -145,18 +182,40 @@ package struct LogSummary {
     }
     let note = callers.isExact ? "" : "  (the most frequent ones; counts may be a little low)"
     lines += ["", paint.bold("Callers") + note]
-    for entry in callers.top(Self.shown) {
+    let most = callers.top(Self.shown).map { (LogText.shown($0.caller), $0) }
+    let callerWidth = Self.width(of: most.map(\.0))
+    for (name, entry) in most {
       let refused = entry.refused > 0 ? ", \(Numbers.grouped(entry.refused)) refused" : ""
-      lines.append(row(LogText.shown(entry.caller), entry.requests) + refused)
+      lines.append(row(name, entry.requests, callerWidth) + refused)
     }
     return lines.joined(separator: "\n") + "\n"
   }
 
+  /// What the table above has no times of.
+  private var lasting: [String] {
+    var lines: [String] = []
+    func longest(_ lasting: Lasting) -> String {
+      Numbers.duration(micros: lasting.maxMicros)
+    }
+    if tunnels.count > 0 {
+      lines.append(
+        "\(Numbers.counted(tunnels.count, "tunnel")) (the longest open for \(longest(tunnels))): "
+          + "not counted in these times")
+    }
+    if longAnswers.count > 0 {
+      lines.append(
+        "\(Numbers.counted(longAnswers.count, "answer")) went on for over 10 s, as streams do "
+          + "(the longest for \(longest(longAnswers))): counted by the time until they began")
+    }
+    return lines
+  }
+
   private func headline(_ paint: Paint) -> String {
-    var line = paint.bold("\(Numbers.grouped(requests)) \(requests == 1 ? "request" : "requests")")
+    var line = paint.bold(Numbers.counted(requests, "request"))
     if firstMs <= lastMs {
-      line += ", \(LogText.date(firstMs)) to \(LogText.date(lastMs)) UTC"
-      line += " (\(Numbers.span(ms: lastMs - firstMs)))"
+      let (first, last) = (LogText.date(firstMs), LogText.date(lastMs))
+      line += first == last ? ", \(first) UTC" : ", \(first) to \(last) UTC"
+      if first != last { line += " (\(Numbers.span(ms: lastMs - firstMs)))" }
     }
     if notUnderstood > 0 {
       line += paint.yellow(
@@ -173,25 +232,30 @@ package struct LogSummary {
     "\(Numbers.grouped(count)) (\(Numbers.percent(count, of: requests)))"
   }
 
-  private func row(_ name: String, _ count: UInt64) -> String {
-    "  " + Columns.left(name, 34) + Columns.right(Numbers.grouped(count), 13)
+  /// How wide a column of names is; one that is longer than the widest stands out of it.
+  private static func width(of names: [String]) -> Int {
+    names.reduce(34) { max($0, min(64, $1.count + 1)) }
+  }
+
+  private func row(_ name: String, _ count: UInt64, _ width: Int = 34) -> String {
+    "  " + Columns.left(name, width) + Columns.right(Numbers.grouped(count), 13)
       + Columns.right(Numbers.percent(count, of: requests), 9)
   }
 
-  private func routeHead(_ paint: Paint) -> String {
-    paint.bold(Columns.left("Routes", 36))
+  private func routeHead(_ paint: Paint, _ width: Int) -> String {
+    paint.bold(Columns.left("Routes", width + 2))
       + ["requests", "refused", "5xx", "p50", "p90", "p99", "max"].enumerated().map {
         Columns.right($0.element, $0.offset == 0 ? 13 : 10)
       }.joined()
   }
 
-  private func routeRow(_ name: String, _ part: Part) -> String {
+  private func routeRow(_ name: String, _ part: Part, _ width: Int) -> String {
     let counts = [part.refused, part.failed].map { Columns.right(Numbers.grouped($0), 10) }
+    let latency = part.latency
     let times = [
-      part.duration.quantile(0.5), part.duration.quantile(0.9), part.duration.quantile(0.99),
-      part.duration.maxMicros,
-    ].map { Columns.right(Numbers.duration(micros: $0), 10) }
-    return "  " + Columns.left(name, 34) + Columns.right(Numbers.grouped(part.requests), 13)
+      latency.quantile(0.5), latency.quantile(0.9), latency.quantile(0.99), latency.maxMicros,
+    ].map { Columns.right(latency.count > 0 ? Numbers.duration(micros: $0) : "-", 10) }
+    return "  " + Columns.left(name, width) + Columns.right(Numbers.grouped(part.requests), 13)
       + counts.joined() + times.joined()
   }
 }

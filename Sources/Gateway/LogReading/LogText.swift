@@ -88,6 +88,11 @@ package enum Numbers {
     return String(text.reversed())
   }
 
+  /// `1 request`, `1,234 requests`
+  package static func counted(_ number: UInt64, _ thing: String) -> String {
+    "\(grouped(number)) \(thing)\(number == 1 ? "" : "s")"
+  }
+
   /// `12.3 %`
   package static func percent(_ part: UInt64, of whole: UInt64) -> String {
     guard whole > 0 else { return "-" }

@@ -136,6 +136,13 @@ struct DurationNumbers {
     totalNs &+= other.totalNs
   }
 
+  /// Has so many of the longest durations stand where `others` do.
+  mutating func moveLongest(to others: DurationNumbers) {
+    let last = buckets.count - 1
+    buckets[last] -= min(buckets[last], others.count)
+    add(others)
+  }
+
   /// What came after `earlier`, of the same tallies. Where one of them has gone since, no less than
   /// nothing.
   func since(_ earlier: DurationNumbers) -> DurationNumbers {

@@ -17,6 +17,8 @@ final class RouteTally {
   /// The kind counted last: most often the next one's too.
   private var last: (kind: RequestKind, durations: DurationTally)?
   private let upstream: DurationTally
+  /// Of long answers; made for the first one.
+  private var begins: DurationTally?
 
   /// Servers answer with what they like: further statuses are counted as 0.
   private static let kindsMax = 64
@@ -41,6 +43,15 @@ final class RouteTally {
     if upstreamNs > 0 { upstream.add(ns: upstreamNs) }
   }
 
+  /// Notes of a request that was counted that its answer was a long one (`LongAnswers`).
+  ///
+  /// - Parameter ns: how long it took to begin.
+  func noteLong(beganAfterNs ns: Int64) {
+    let tally = begins ?? numbers.begins(of: worker)
+    begins = tally
+    tally.add(ns: ns)
+  }
+
   private func durations(of kind: RequestKind) -> DurationTally {
     for entry in known
     where entry.kind.status == kind.status && entry.kind.method == kind.method
@@ -61,6 +72,7 @@ final class RouteNumbers: Sendable {
   private struct State {
     var kinds: [RequestKind: [Int: DurationTally]] = [:]
     var upstream: [Int: DurationTally] = [:]
+    var begins: [Int: DurationTally] = [:]
   }
 
   private let state = Mutex(State())
@@ -81,6 +93,20 @@ final class RouteNumbers: Sendable {
       state.upstream[worker] = tally
       return tally
     }
+  }
+
+  func begins(of worker: Int) -> DurationTally {
+    state.withLock { state in
+      if let tally = state.begins[worker] { return tally }
+      let tally = DurationTally(DurationTally.requestBoundsMs)
+      state.begins[worker] = tally
+      return tally
+    }
+  }
+
+  /// How long long answers took to begin.
+  var begins: DurationNumbers {
+    Self.sum(state.withLock { $0.begins }.values, DurationTally.requestBoundsMs)
   }
 
   /// By kind: all workers' durations together.

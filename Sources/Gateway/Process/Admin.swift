@@ -21,6 +21,8 @@ struct Admin {
   }
 
   func answer(_ request: SmallRequest, on loop: EventLoop) async -> SmallAnswer {
+    // Probes are told nothing that a neighbour in their network must not know, can change nothing,
+    // and are asked for by the names and addresses of all sorts of schedulers and scrapers.
     guard isProbe || isKnownHost(request.host) else {
       return SmallAnswer(421, text("This address is not known by that name.\n"))
     }

@@ -140,14 +140,24 @@ final class Engine {
     let status = request.record.status
     let reason = request.record.reason
     let kind = RequestKind(method: request.method, status: status, reason: reason)
+    let tookNs = endedNs - request.record.startedNs
     (request.record.route?.tally ?? unrouted).count(
-      kind, ns: endedNs - request.record.startedNs, upstreamNs: request.record.firstByteNs)
+      kind, ns: tookNs, upstreamNs: request.record.firstByteNs)
+    if tookNs > LongAnswers.afterMicros * 1_000 { noteIfLong(request.record, tookNs: tookNs) }
     if request.record.authNs > 0 { authentications.add(ns: request.record.authNs) }
     // A tunnel's is why it ended.
     if let reason, status != 101 { remember(request, reason) }
     if let trace = request.trace, trace.isSampled {
       tracer?.record(request, trace, endedNs: endedNs)
     }
+  }
+
+  private func noteIfLong(_ record: AccessRecord, tookNs: Int64) {
+    let beforeNs = record.authNs + record.exchangeNs + record.connectNs + record.firstByteNs
+    guard record.firstByteNs > 0, record.status != LongAnswers.tunnelStatus,
+      LongAnswers.isLong(tookNs / 1_000, beforeMicros: beforeNs / 1_000)
+    else { return }
+    (record.route?.tally ?? unrouted).noteLong(beganAfterNs: beforeNs)
   }
 
   /// Notes a refusal for those who ask why; of a flood of them not every one.

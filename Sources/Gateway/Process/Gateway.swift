@@ -116,12 +116,31 @@ package final class Gateway: Sendable {
   /// chosen by the system.
   package var addresses: [SocketAddress] { listening.compactMap(\.networkAddress) }
 
-  /// Where its listeners listen, for people, in the configuration's order.
-  package var places: [String] { listening.map(\.description) }
-
   private var listening: [OpenDoor] {
     running.withLock { running in
       running.shared.configuration.listenerDoors.compactMap { running.doors[.listener($0)] }
+    }
+  }
+
+  /// Where it listens, a sentence each for people: for callers, in the configuration's order, then
+  /// for operators.
+  package var places: [String] {
+    running.withLock { running in
+      let configuration = running.shared.configuration
+      var places: [String] = []
+      for (listener, door) in zip(configuration.listeners, configuration.listenerDoors) {
+        guard let open = running.doors[.listener(door)] else { continue }
+        places.append("listening at \(listener.place(open))")
+      }
+      for (door, open) in running.doors {
+        guard case .admin = door, let address = open.networkAddress else { continue }
+        places.append("admin at http://\(address)/status (also /readyz, /metrics, /config)")
+      }
+      for (door, open) in running.doors {
+        guard case .probes = door, let address = open.networkAddress else { continue }
+        places.append("probes at http://\(address)/readyz (also /livez, /metrics)")
+      }
+      return places
     }
   }
 
@@ -248,6 +267,19 @@ package final class Gateway: Sendable {
     for worker in workers { worker.loop.stop() }
     for thread in threads { thread.join() }
     shared.log?.end(withinMs: Limits.logEndMs)
+  }
+}
+
+extension ListenerSettings {
+  /// Where it is and what it speaks there, for people: `https://0.0.0.0:8443 (public)`.
+  fileprivate func place(_ open: OpenDoor) -> String {
+    let scheme = tls == nil ? "http" : "https"
+    let proxied = takesProxyHeader ? ", behind a PROXY header" : ""
+    let named = name == address.description ? "" : " (\(ShownText.plain(name)))"
+    return switch address {
+    case .network: "\(scheme)://\(open)\(proxied)\(named)"
+    case .unix, .systemd: "\(open), \(scheme)\(proxied)\(named)"
+    }
   }
 }
 

@@ -36,9 +36,6 @@ struct TLSMaterial {
   /// Every file that was read, or could not be.
   private(set) var paths: Set<String> = []
 
-  /// A certificate that ends sooner is told of.
-  private static let soonSeconds: Int64 = 14 * 24 * 3_600
-
   private static let fileBytesMax = 1 << 20
 
   /// - Parameter tickets: the process's own, so that sessions outlive a reload.
@@ -119,15 +116,8 @@ struct TLSMaterial {
   }
 
   private mutating func noteEnd(_ end: Int64, of certificate: FileReference) {
-    let now = Clock.wallMs() / 1_000
-    guard end - now < Self.soonSeconds else { return }
-    let days = (end - now) / 86_400
-    warnings.append(
-      PlacedProblem(
-        place: certificate.place,
-        text: end <= now
-          ? "the certificate in \(certificate.path) has expired"
-          : "the certificate in \(certificate.path) expires in \(days) days"))
+    guard let warning = CertificateEnd.warning(of: end, in: certificate.path) else { return }
+    warnings.append(PlacedProblem(place: certificate.place, text: warning))
   }
 
   /// - Parameter identity: the gateway's own certificate, for servers that ask for one.

@@ -7,6 +7,9 @@ extension RouteAction {
     _ object: inout ObjectReader, _ context: RouteContext, _ templates: TemplateContext
   ) -> RouteAction? {
     let given = ["forward", "respond", "redirect"].filter { object.has($0) }
+    if let setting = object.find("forward"), setting.node.string != nil {
+      setting.refuse("expected an object: { \"to\": \"http://orders:8080\" }, found text")
+    }
     let forward = object.optional(
       "forward", .object { ForwardSettings.read(&$0, context, templates) }, "to a service")
     let respond = object.optional("respond", .object(FixedResponse.read), "the gateway's own")

@@ -17,6 +17,12 @@ extension Kind where Value == ClientAuthentication {
       let certificate = object.optional("certificate", .inputFile, "the certificate's PEM file")
       let algorithm = object.optional("algorithm", .placedAlgorithm, "null: by the key")
       let audience = object.optional("assertionAudience", .text, "null: the token endpoint")
+      if method == .certificate, let certificate, let key {
+        object.setting.reading.note(
+          .identity(CertificateReference(chain: certificate, key: key)))
+      } else if let key {
+        object.setting.reading.note(.key(key))
+      }
       guard let method else { return nil }
       method.refuseMissingAndMisplaced(in: &object)
       let value: ClientAuthentication.Method? =

@@ -54,7 +54,8 @@ enum HiddenText {
     switch node.value {
     case .null, .bool: break
     case .number: if isSecret { ranges.append(node.range) }
-    case .string(let text): if isSecret || hasUserinfo(text) { ranges.append(node.range) }
+    case .string(let text):
+      if isSecret || hasUserinfo(text) || isToken(text) { ranges.append(node.range) }
     case .array(let nodes):
       for node in nodes {
         collect(node, isSecret: isSecret, isShared: isShared, into: &ranges)
@@ -65,12 +66,14 @@ enum HiddenText {
         let isPlace = member.name == "env" || member.name == "file"
         let isKey =
           isShared && Spelling.nearest(to: member.name.string, among: ["keys"]) != nil
-        let isSecretField = isFields && Self.isCredential(member.name)
+        let isSecretField =
+          isFields
+          && (namesCredential(member.name) || member.node.string.map(isCredential) ?? false)
         collect(
           member.node,
           isSecret: isSecret && !isPlace || isKey || isSecretField || Self.isSecret(member.name),
-          isShared: isShared || member.name == "sharedCache", isFields: member.name == "set",
-          into: &ranges)
+          isShared: isShared || member.name == "sharedCache",
+          isFields: member.name == "set" || member.name == "headers", into: &ranges)
       }
     }
   }
@@ -82,10 +85,27 @@ enum HiddenText {
     return parts[1].prefix { !"/?#".contains($0) }.contains("@")
   }
 
+  /// A JWT, wherever it stands.
+  private static func isToken(_ text: UTF8Text) -> Bool {
+    text.hasPrefix("eyJ") && text.string.split(separator: ".").count >= 3
+  }
+
+  /// What a field says in the way of `Authorization` (RFC 6750, RFC 7617). What comes from the
+  /// caller's token, by a template, is no secret of the file's.
+  private static func isCredential(_ text: UTF8Text) -> Bool {
+    let parts = text.string.split(separator: " ", maxSplits: 1)
+    guard parts.count == 2, let scheme = parts.first?.lowercased() else { return false }
+    return ["bearer", "basic"].contains(scheme) && !parts[1].contains("{")
+  }
+
   /// Whether a header field's name says that it proves something.
-  private static func isCredential(_ name: UTF8Text) -> Bool {
+  private static func namesCredential(_ name: UTF8Text) -> Bool {
     let name = name.string.lowercased()
-    return ["token", "key", "auth", "signature", "session", "cookie"].contains { name.contains($0) }
+    // The last one: what a proxy in front shows that it is one.
+    let words = [
+      "token", "key", "auth", "signature", "session", "cookie", "jwt", "bearer", "hmac", "verify",
+    ]
+    return words.contains { name.contains($0) }
   }
 
   private static func isSecret(_ name: UTF8Text) -> Bool {

@@ -96,7 +96,7 @@ extension Kind where Value == FileReference? {
   /// `tls` of an issuer or a token service.
   static var certificateAuthority: Kind {
     .object { object in
-      .some(object.optional("ca", .inputFile, "authorities in place of the system's"))
+      .some(object.optional("ca", .authorities, "authorities in place of the system's"))
     }
   }
 }

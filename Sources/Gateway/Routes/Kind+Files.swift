@@ -24,6 +24,17 @@ extension Kind where Value == FileReference {
   }
 }
 
+extension Kind where Value == FileReference {
+  /// Such a file with the certificates of those who are believed.
+  static var authorities: Kind {
+    Kind(Kind.file.schema) { setting in
+      guard let file = Kind.inputFile.read(setting) else { return nil }
+      setting.reading.note(.authorities(file))
+      return file
+    }
+  }
+}
+
 extension Kind where Value == Secret {
   /// `{"env": "NAME"}`, `{"file": "path"}` or, with a warning, the secret itself.
   static var secret: Kind {

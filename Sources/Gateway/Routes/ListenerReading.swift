@@ -122,7 +122,7 @@ extension ListenerSettings.ClientCertificates {
   fileprivate static func read(_ object: inout ObjectReader) -> Self? {
     let wanted = object.optional(
       "clientAuth", .choice(), default: Wanted.nobodys, "whether callers show certificates")
-    let authority = object.optional("clientCA", .inputFile, "who signs callers' certificates")
+    let authority = object.optional("clientCA", .authorities, "who signs callers' certificates")
     switch wanted {
     case .nobodys:
       if let authority {
@@ -145,7 +145,9 @@ extension Kind where Value == CertificateReference {
       let chain = object.required("chain", .inputFile, "the certificate chain's PEM file")
       let key = object.required("key", .inputFile, "the private key's PEM file")
       guard let chain, let key else { return nil }
-      return CertificateReference(chain: chain, key: key)
+      let pair = CertificateReference(chain: chain, key: key)
+      object.setting.reading.note(.identity(pair))
+      return pair
     }
   }
 }

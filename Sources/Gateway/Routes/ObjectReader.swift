@@ -151,6 +151,11 @@ struct ObjectReader {
     var meant: Set<String> = []
     let free = known.filter { member($0) == nil }
     for member in members where !names.contains(member.name) {
+      if let home = Synonyms.home(of: member.name.string, among: known) {
+        meant.insert(home)
+        setting.name(of: member).refuse("unknown key here; it belongs in \"\(home)\"")
+        continue
+      }
       let nearest =
         Spelling.nearest(to: member.name.string, among: free)
         ?? Synonyms.meant(by: member.name.string, among: free)

@@ -84,11 +84,16 @@ enum RouteReach {
         + "well, each by a route with these \"listeners\"")
   }
 
+  /// Of more routes than this a few are named and the rest is counted.
+  private static let namedMax = 5
+
   /// Routes' keys, with their files where those are others than `route`'s.
   private static func list(_ routes: [ReadRoute], from route: ReadRoute) -> String {
-    let names = routes.map { other in
+    let rest = routes.count > namedMax ? routes.count - namedMax + 1 : 0
+    var names = routes.dropLast(rest).map { other in
       other.place.file == route.place.file ? other.key : "\(other.key) of \(other.place.file)"
     }
+    if rest > 0 { names.append("\(Numbers.grouped(UInt64(rest))) more") }
     guard names.count > 1, let last = names.last else { return names.joined() }
     return "\(names.dropLast().joined(separator: ", ")) and \(last)"
   }

@@ -28,7 +28,7 @@ package enum RoutesFile {
       node: includes.applied(to: setting), place: setting.place, reading: reading)
     let configuration = ObjectReader.read(whole) { Configuration.read(&$0) }
     if looksAtFiles, reading.findings.contains(where: { $0.severity == .error }) {
-      reading.refuseMissingFiles()
+      reading.refuseUnusableFiles()
     }
     return LoadedRoutes(configuration, reading.findings, reading.sources)
   }

@@ -9,6 +9,8 @@ final class Reading {
   let takesSecrets: Bool
   /// Files that are named here and read by others later.
   private(set) var namedFiles: [FileReference] = []
+  /// Those of them that OpenSSL will be given.
+  private(set) var papers: [Papers] = []
   private(set) var findings: [Finding] = []
   /// Texts into which the environment's part was put, as they are written.
   private(set) var written: [Range<Int>: UTF8Text] = [:]
@@ -44,20 +46,10 @@ final class Reading {
   /// Notes a file that somebody will read later.
   func note(_ file: FileReference) { namedFiles.append(file) }
 
+  func note(_ papers: Papers) { self.papers.append(papers) }
+
   /// Notes what a text said before the environment's part was put in.
   func note(_ text: UTF8Text, writtenAt range: Range<Int>) { written[range] = text }
-
-  /// Complains of those of the files named that can't be read, of which nobody would get to know
-  /// before all else is right.
-  func refuseMissingFiles() {
-    for file in namedFiles {
-      do throws(FileFault) {
-        _ = try files.read(file.path, bytesMax: 1 << 20)
-      } catch {
-        refuse(file.place, "can't read \(file.path): \(error)", suggestion: nil)
-      }
-    }
-  }
 
   /// Takes in a file whose tree's ranges begin at `nextBase`.
   func add(_ source: ConfigSource) { sources.append(source) }

@@ -6,6 +6,29 @@ enum Synonyms {
     return names[plain]?.first(where: candidates.contains)
   }
 
+  /// The key inside which this one belongs: a level too high is where other proxies have it.
+  static func home(of word: String, among known: [String]) -> String? {
+    known.contains(word)
+      ? nil : homes.first { known.contains($0.key) && $0.words.contains(word) }?.key
+  }
+
+  /// Keys that are sought a level above theirs.
+  private static let homes: [(key: String, words: Set<String>)] = [
+    ("match", ["path", "host", "methods", "headers", "listeners"]),
+    (
+      "forward",
+      ["to", "timeout", "idleTimeout", "retries", "upgrade", "via", "responseHeaders"]
+    ),
+    ("authenticate", ["scope", "anyScope", "claims", "issuers", "from", "realm"]),
+    ("exchange", ["audience", "resource", "with"]),
+    ("respond", ["status"]),
+    ("tls", ["certificates", "minVersion", "clientAuth", "clientCA", "ca", "serverName"]),
+    ("client", ["secret", "keyId"]),
+    ("cache", ["maxLife", "margin", "refreshAhead"]),
+    ("shutdown", ["grace", "delay"]),
+    ("limits", ["requestLine", "headerTimeout", "bodyTimeout"]),
+  ]
+
   /// By the word in lower case, letters alone.
   private static let names: [String: [String]] = [
     "addr": ["address"], "listen": ["address", "listeners"], "bind": ["address", "listeners"],

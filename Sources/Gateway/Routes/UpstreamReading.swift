@@ -234,7 +234,7 @@ extension Kind where Value == UpstreamSettings.Balance {
 
 extension UpstreamSettings.TLS {
   fileprivate static func read(_ object: inout ObjectReader) -> UpstreamSettings.TLS? {
-    let ca = object.optional("ca", .inputFile, "authorities in place of the system's")
+    let ca = object.optional("ca", .authorities, "authorities in place of the system's")
     let serverName = object.optional(
       "serverName", .hostName, "in place of the server's host")
     let certificate = object.optional(
@@ -246,7 +246,11 @@ extension UpstreamSettings.TLS {
       object.refuseMissing("certificate", "the key's certificate")
     }
     var identity: CertificateReference?
-    if let certificate, let key { identity = CertificateReference(chain: certificate, key: key) }
+    if let certificate, let key {
+      let pair = CertificateReference(chain: certificate, key: key)
+      object.setting.reading.note(.identity(pair))
+      identity = pair
+    }
     return UpstreamSettings.TLS(ca: ca, serverName: serverName, identity: identity)
   }
 }

@@ -31,6 +31,7 @@ enum StatusPageParts {
     :focus-visible { outline: 2px solid var(--accent); outline-offset: 2px; }
     #missing:empty { display: none; }
     #missing { border-left: 4px solid var(--bad); padding: .3rem .8rem; margin: .8rem 0 0; }
+    #missing.soft { border-color: var(--warn); }
     .figures {
       display: grid; grid-template-columns: repeat(auto-fit, minmax(8rem, 1fr)); gap: .6rem;
       margin: 1rem 0; padding: 0;
@@ -90,8 +91,8 @@ enum StatusPageParts {
         <h2>Latency</h2>
         <svg id="latency" role="img"
           aria-label="Latency over the last ten minutes"></svg>
-        <figcaption>half of all within the line; <span class="warn">99 % within the dashes</span>
-        </figcaption>
+        <figcaption>half of all within the line; <span class="warn">99 % within the dashes</span>;
+          tunnels left out, long streams by when they began</figcaption>
       </figure></section>
     </div>
     <section><h2>Routes</h2><div id="routes" class="scroll" tabindex="0" role="region"
@@ -153,6 +154,12 @@ enum StatusPageParts {
         node("table", {}, node("thead", {}, head), node("tbody", {}, ...body)));
     }
 
+    /* What is read aloud is not written again while it stays the same. */
+    function say(place, notes) {
+      if ([...place.children].map((e) => e.textContent).join() === notes.join()) return;
+      place.replaceChildren(...notes.map((n) => node("div", {}, n)));
+    }
+
     function quantile(buckets, bounds, part) {
       const total = buckets.reduce((a, b) => a + b, 0);
       let seen = 0;
@@ -185,7 +192,8 @@ enum StatusPageParts {
         shape("line", { class: "axis", x1: LEFT, x2: WIDTH - 4, y1: y(v), y2: y(v) }),
         shape("text", { x: LEFT - 6, y: y(v) + 4, "text-anchor": "end" }, unit(v)),
       ]);
-      const clock = (t) => new Date(t).toLocaleTimeString([], { timeStyle: "short" });
+      /* As in the log, and in every browser alike. */
+      const clock = (t) => new Date(t).toISOString().slice(11, 16) + " UTC";
       shapes.push(shape("text", { x: LEFT, y: HEIGHT - 4 }, clock(first)));
       const end = { x: WIDTH - 4, y: HEIGHT - 4, "text-anchor": "end" };
       shapes.push(shape("text", end, clock(last)));
@@ -208,7 +216,15 @@ enum StatusPageParts {
       const state = $("state");
       state.textContent = s.ready ? "ready" : "not ready";
       state.className = "badge " + (s.ready ? "good" : "bad");
-      $("missing").replaceChildren(...s.missing.map((m) => node("div", {}, m)));
+      const notes = [...s.missing];
+      if (!s.configuration.lastReloadSuccessful) {
+        notes.push("The routes file was refused when it was last read: what ran before goes on. "
+          + "tollgate check says why.");
+      }
+      const lost = s.process.droppedLogLines;
+      if (lost) notes.push(number(lost) + " lines of the access log could not be written.");
+      $("missing").className = s.missing.length ? "" : "soft";
+      say($("missing"), notes);
       const uptime = s.process.startedAt
         ? ", up " + span((Date.parse(s.now) - Date.parse(s.process.startedAt)) / 1000) : "";
       $("running").textContent = "configuration " + s.configuration.digest + ", "
@@ -263,9 +279,9 @@ enum StatusPageParts {
           number(e.tokens) + " (" + bytes(e.bytes) + ")", span(e.survivalSeconds),
           e.breakerOpen ? ["breaker open", "bad"] : ["well", "good"],
         ]), "No exchange is configured.");
-      table("issuers", ["Issuer", "#Keys", "#Had", "State"], s.issuers.map((i) => [
+      table("issuers", ["Issuer", "#Keys", "#Fetched", "State"], s.issuers.map((i) => [
         i.name, i.keys, i.keysAgeSeconds == null ? "never" : span(i.keysAgeSeconds) + " ago",
-        [i.state, i.ready ? "good" : "bad"],
+        i.ready ? ["well", "good"] : [i.state, "bad"],
       ]), "No issuer is configured.");
       table("upstreams", ["Upstream", "Server", "State", "#Requests", "#Failures", "#Connections"],
         s.upstreams.flatMap((u) => u.servers.map((v) => [

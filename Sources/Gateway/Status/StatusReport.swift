@@ -82,7 +82,7 @@ struct StatusReport {
   private func traffic(_ json: inout JSONBuilder) {
     let totals = shared.process.requests.totals
     json.object("traffic") { json in
-      json.member("requests", totals.durations.count)
+      json.member("requests", totals.requests)
       json.member("refused", totals.refused)
       json.member("failed", totals.failed)
       json.member("everySeconds", Double(TrafficHistory.everyMs) / 1_000)
@@ -104,20 +104,12 @@ struct StatusReport {
 
   private func routes(_ json: inout JSONBuilder) {
     var reasons: [String: UInt64] = [:]
-    var rows: [(name: String?, refused: UInt64, failed: UInt64, durations: DurationNumbers)] = []
+    var rows: [(name: String?, totals: RequestTotals)] = []
     for (route, numbers) in shared.process.requests.byRoute {
-      var row = (
-        name: route, refused: UInt64(0), failed: UInt64(0), durations: RequestTotals().durations
-      )
-      for (kind, durations) in numbers.kinds {
-        row.durations.add(durations)
-        if kind.status >= 500 { row.failed += durations.count }
-        if let reason = kind.reason {
-          row.refused += durations.count
-          reasons[reason.word, default: 0] += durations.count
-        }
-      }
-      if row.durations.count > 0 { rows.append(row) }
+      var totals = RequestTotals()
+      totals.add(numbers)
+      if totals.requests > 0 { rows.append((route, totals)) }
+      for (reason, count) in totals.reasons { reasons[reason.word, default: 0] += count }
     }
     json.list("reasons") { json in
       for (reason, count) in reasons.sorted(by: { ($1.value, $0.key) < ($0.value, $1.key) }) {
@@ -131,14 +123,16 @@ struct StatusReport {
       for bound in DurationTally.requestBoundsMs { json.value(bound) }
     }
     json.list("routes") { json in
-      let order = rows.sorted { $0.durations.count > $1.durations.count }
+      let order = rows.sorted { $0.totals.requests > $1.totals.requests }
       for row in order.prefix(Self.routesMax) {
         json.object { json in
           if let name = row.name { json.member("name", name) }
-          json.member("requests", row.durations.count)
-          json.member("refused", row.refused)
-          json.member("failed", row.failed)
-          json.list("buckets") { json in for count in row.durations.buckets { json.value(count) } }
+          json.member("requests", row.totals.requests)
+          json.member("refused", row.totals.refused)
+          json.member("failed", row.totals.failed)
+          json.list("buckets") { json in
+            for count in row.totals.latencies.buckets { json.value(count) }
+          }
         }
       }
     }

@@ -27,6 +27,7 @@ package struct TopView {
   private var reasonsBefore: [String: Double] = [:]
   private var serversBefore: [String: Counts] = [:]
   private var beforeMs: Int64?
+  private var columns = 160
 
   package init(paint: Paint) { self.paint = paint }
 
@@ -36,6 +37,7 @@ package struct TopView {
   package mutating func lines(_ status: JSONNode, _ size: Size, nowMs: Int64) -> [String] {
     let seconds = beforeMs.map { Double(max(1, nowMs - $0)) / 1_000 }
     beforeMs = nowMs
+    columns = size.columns
     var lines = head(status)
     lines.append("")
     lines += traffic(status, size)
@@ -66,7 +68,9 @@ package struct TopView {
     let missing = (status["missing"]?.elements ?? []).map { paint.red("  \(Self.text($0))") }
     let isRefused = status["configuration"]?["lastReloadSuccessful"]?.bool == false
     let refused = paint.yellow("  the routes file was refused when it was last read: see its log")
-    return [line] + missing + (isRefused ? [refused] : [])
+    let count = Self.number(process?["droppedLogLines"]) ?? 0
+    let lost = paint.yellow("  \(Self.grouped(count)) lines of the access log were lost")
+    return [line] + missing + (isRefused ? [refused] : []) + (count > 0 ? [lost] : [])
   }
 
   private func traffic(_ status: JSONNode, _ size: Size) -> [String] {
@@ -113,11 +117,11 @@ package struct TopView {
         Self.quantile(buckets, bounds, 0.5), Self.quantile(buckets, bounds, 0.99),
         Self.grouped(counts.requests),
       ]
-      rows.append((name, rate, Self.row(name, cells)))
+      rows.append((name, rate, row(name, cells)))
     }
     routesBefore = now
     if rows.isEmpty { return [] }
-    let head = Self.row("ROUTE", ["req/s", "refused/s", "5xx/s", "half", "99 %", "requests"])
+    let head = row("ROUTE", ["req/s", "refused/s", "5xx/s", "half", "99 %", "requests"])
     let shown = rows.sorted { ($1.rate, $0.name) < ($0.rate, $1.name) }.prefix(10).map(\.text)
     return [paint.bold(head)] + shown + [""]
   }
@@ -130,11 +134,11 @@ package struct TopView {
       let count = Self.number(entry["count"]) ?? 0
       now[name] = count
       let rate = seconds.map { Self.rate((count - (reasonsBefore[name] ?? 0)) / $0) } ?? "-"
-      if lines.count < 8 { lines.append(Self.row(name, [rate, Self.grouped(count)])) }
+      if lines.count < 8 { lines.append(row(name, [rate, Self.grouped(count)])) }
     }
     reasonsBefore = now
     return lines.isEmpty
-      ? [] : [paint.bold(Self.row("REFUSED BECAUSE", ["req/s", "requests"]))] + lines + [""]
+      ? [] : [paint.bold(row("REFUSED BECAUSE", ["req/s", "requests"]))] + lines + [""]
   }
 
   private func exchanges(_ status: JSONNode) -> [String] {
@@ -148,7 +152,7 @@ package struct TopView {
       }
       let isOpen = exchange["breakerOpen"]?.bool == true
       let calls = Self.number(exchange["calls"]) ?? 0
-      let row = Self.row(
+      let row = self.row(
         Self.text(exchange["name"]),
         [
           all > 0 ? Self.percent(kept / all) : "-", Self.grouped(calls),
@@ -158,7 +162,7 @@ package struct TopView {
         ])
       return isOpen ? paint.red(row + "  breaker open") : row
     }
-    let head = Self.row("EXCHANGE", ["cached", "calls", "half", "tokens", "lasts"])
+    let head = row("EXCHANGE", ["cached", "calls", "half", "tokens", "lasts"])
     return lines.isEmpty ? [] : [paint.bold(head)] + lines + [""]
   }
 
@@ -179,7 +183,7 @@ package struct TopView {
           seconds.map { Self.rate((value - earlier) / $0) } ?? "-"
         }
         let state = Self.text(server["state"])
-        let row = Self.row(
+        let row = self.row(
           name,
           [
             state, rate(counts.requests, before.requests), rate(counts.failed, before.failed),
@@ -189,7 +193,7 @@ package struct TopView {
       }
     }
     serversBefore = now
-    let head = Self.row("SERVER", ["state", "req/s", "failed/s", "connections"])
+    let head = row("SERVER", ["state", "req/s", "failed/s", "open"])
     return lines.isEmpty ? [] : [paint.bold(head)] + lines + [""]
   }
 
@@ -207,9 +211,14 @@ package struct TopView {
 
   // Numbers and columns.
 
-  private static func row(_ name: String, _ cells: [String]) -> String {
-    let shown = name.count > 34 ? "\(name.prefix(33))…" : name
-    return Columns.left(shown, 36) + cells.map { Columns.right($0, 12) }.joined()
+  /// A name and numbers behind it. Where the terminal has not the room, the name gives way first,
+  /// then the space between, then the last columns.
+  private func row(_ name: String, _ cells: [String]) -> String {
+    let wide = cells.count * 12
+    let isWide = columns >= wide + 24
+    let width = min(36, max(16, columns - (isWide ? wide : cells.count * 10)))
+    let shown = name.count > width - 2 ? "\(name.prefix(width - 3))…" : name
+    return Columns.left(shown, width) + cells.map { Columns.right($0, isWide ? 12 : 10) }.joined()
   }
 
   private static func text(_ node: JSONNode?) -> String {

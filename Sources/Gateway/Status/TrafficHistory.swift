@@ -13,7 +13,7 @@ final class TrafficHistory: Sendable {
     let refused: UInt64
     /// Answers of 500 and above.
     let failed: UInt64
-    /// In milliseconds; nil without requests, and beyond the last bucket.
+    /// Latencies in milliseconds; nil without requests, and beyond the last bucket.
     let medianMs: Double?
     let p99Ms: Double?
   }
@@ -29,12 +29,12 @@ final class TrafficHistory: Sendable {
   func take(_ now: RequestTotals, atMs nowMs: Int64) {
     state.withLock { state in
       if let before = state.before {
-        let durations = now.durations.since(before.durations)
+        let latencies = now.latencies.since(before.latencies)
         state.samples.append(
           Sample(
-            endedAtMs: nowMs, requests: durations.count,
+            endedAtMs: nowMs, requests: now.requests &- min(now.requests, before.requests),
             refused: now.refused &- before.refused, failed: now.failed &- before.failed,
-            medianMs: durations.quantileMs(0.5), p99Ms: durations.quantileMs(0.99)))
+            medianMs: latencies.quantileMs(0.5), p99Ms: latencies.quantileMs(0.99)))
         if state.samples.count > Self.samplesMax { state.samples.removeFirst() }
       }
       state.before = now
@@ -44,23 +44,39 @@ final class TrafficHistory: Sendable {
   var samples: [Sample] { state.withLock { $0.samples } }
 }
 
-/// All requests together.
+/// Requests together, as people are shown them: of a route, or all.
 struct RequestTotals {
-  var refused: UInt64 = 0
-  var failed: UInt64 = 0
-  var durations = DurationNumbers(DurationTally.requestBoundsMs)
+  private(set) var requests: UInt64 = 0
+  private(set) var refused: UInt64 = 0
+  private(set) var failed: UInt64 = 0
+  /// By reason.
+  private(set) var reasons: [Refusal.Reason: UInt64] = [:]
+  /// Of all but tunnels; long answers by when they began (`LongAnswers`).
+  private(set) var latencies = DurationNumbers(DurationTally.requestBoundsMs)
+
+  mutating func add(_ numbers: RouteNumbers) {
+    var own = DurationNumbers(DurationTally.requestBoundsMs)
+    // First: what is moved must be there already.
+    let begins = numbers.begins
+    for (kind, durations) in numbers.kinds {
+      let count = durations.count
+      requests += count
+      if let reason = kind.reason {
+        refused += count
+        reasons[reason, default: 0] += count
+      }
+      if kind.status >= 500 { failed += count }
+      if kind.status != LongAnswers.tunnelStatus { own.add(durations) }
+    }
+    own.moveLongest(to: begins)
+    latencies.add(own)
+  }
 }
 
 extension RequestNumbers {
   var totals: RequestTotals {
     var totals = RequestTotals()
-    for (_, numbers) in byRoute {
-      for (kind, durations) in numbers.kinds {
-        totals.durations.add(durations)
-        if kind.reason != nil { totals.refused += durations.count }
-        if kind.status >= 500 { totals.failed += durations.count }
-      }
-    }
+    for (_, numbers) in byRoute { totals.add(numbers) }
     return totals
   }
 }

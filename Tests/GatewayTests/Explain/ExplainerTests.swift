@@ -63,6 +63,11 @@ import Testing
       "GET", "http://a.example.com/there", "not elsewhere",
       "host a.example.com is not b.example.com", 404
     ),
+    // Misspelled.
+    (
+      "GET", "http://a.example.com/order/7", "not orders",
+      "path /order/7 is not /orders/*", 404
+    ),
     (
       "POST", "http://a.example.com/orders/7/x", "not orders",
       "method POST is not GET, HEAD", 405
@@ -103,7 +108,9 @@ import Testing
   }
 
   @Test func `an ambiguous path is refused by the normaliser's own word`() throws {
-    #expect(try explain("GET", "http://a.example.com/a%00b").verdict.reason == "malformed_request")
+    let told = try explain("GET", "http://a.example.com/a%00b")
+    #expect(told.verdict.reason == "malformed_request")
+    #expect(fact("path", of: "request", in: told) == "a control character in the path")
   }
 
   @Test(

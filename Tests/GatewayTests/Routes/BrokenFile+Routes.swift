@@ -15,6 +15,27 @@ extension BrokenFile {
             |     ^
       """#),
     .init(
+      "keys a level too high",
+      file(
+        "routes",
+        #"""
+        [
+            { "path": "/a", "exchange": "strip", "to": "orders" },
+            { "match": { "path": "/b" }, "exchange": "strip", "forward": "http://orders:8080" }
+          ]
+        """#),
+      #"""
+      routes.json:7:7: routes[0].path: unknown key here; it belongs in "match"
+          7 |     { "path": "/a", "exchange": "strip", "to": "orders" },
+            |       ^~~~~~
+      routes.json:7:42: routes[0].to: unknown key here; it belongs in "forward"
+          7 |     { "path": "/a", "exchange": "strip", "to": "orders" },
+            |                                          ^~~~
+      routes.json:8:66: routes[1].forward: expected an object: { "to": "http://orders:8080" }, found text
+          8 |     { "match": { "path": "/b" }, "exchange": "strip", "forward": "http://orders:8080" }
+            |                                                                  ^~~~~~~~~~~~~~~~~~~~
+      """#),
+    .init(
       "a null that says nothing of the token",
       file(
         "routes",

@@ -155,4 +155,30 @@ struct RouteReachTests {
     #expect(warnings(other) == (expected.map { [$0] } ?? []))
     if listeners.contains("two"), says != nil { #expect(warnings(other, remedy) == []) }
   }
+
+  @Test func `of many routes a few are named and the rest is counted`() {
+    let others = (1...2_000).map { index in
+      #"""
+      { "match": { "path": "/a\#(index)", "listeners": ["two"] }, "authenticate": "none",
+        "respond": {} }
+      """#
+    }
+    let redirect = #"""
+      { "match": { "path": "/*", "listeners": ["one"] }, "authenticate": "none",
+        "redirect": { "to": "https://x.example/*", "status": 308 } }
+      """#
+    let listeners = #"""
+      [{"name": "one", "address": "127.0.0.1:1"}, {"name": "two", "address": "127.0.0.1:2"}]
+      """#
+    func warnings(_ count: Int) -> [String] {
+      let routes = ([redirect] + others.prefix(count)).joined(separator: ", ")
+      let text = file([("listeners", listeners), ("routes", "[\(routes)]")])
+      return load(text, environment: ["SECRET": "x"]).warnings.map(\.message)
+    }
+    let named = "routes[1], routes[2], routes[3], routes[4]"
+    #expect(warnings(5).count == 1)
+    #expect(warnings(5)[0].contains("what \(named) and routes[5] are for gets 404"))
+    #expect(warnings(6)[0].contains("what \(named) and 2 more are for gets 404"))
+    #expect(warnings(2_000)[0].contains("what \(named) and 1,996 more are for gets 404"))
+  }
 }
