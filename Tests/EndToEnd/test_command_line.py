@@ -113,7 +113,7 @@ def test_shells_complete_commands_options_words_and_files(folder, shell):
 def test_zsh_completes_at_its_prompt(folder):
     """Its completions can only be asked for by a key."""
     (folder / ".zshrc").write_text(
-        "PS1='> '; unsetopt BEEP; autoload -U compinit; compinit -u -d /dev/null\n"
+        "PS1='> '; unsetopt BEEP; autoload -U compinit; compinit -u -D\n"
         "source ./completions.zsh; print READY\n"
     )
     child, master = pty.fork()
