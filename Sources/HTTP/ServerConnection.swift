@@ -80,11 +80,15 @@ package final class ServerConnection {
   /// Until when a connection that drains waits for its first request.
   private var firstUntilMs = Int64.min
   private var headBytesMax: Int
+  private let idling: Idling
 
+  /// - Parameter idling: shared by all of a worker's.
   package init(
-    _ stream: ByteStream, waiter: Waiter, buffers: BufferPool, limits: Limits
+    _ stream: ByteStream, waiter: Waiter, buffers: BufferPool, limits: Limits,
+    idling: Idling = Idling()
   ) {
     self.stream = stream
+    self.idling = idling
     self.waiter = waiter
     self.buffers = buffers
     self.limits = limits
@@ -114,11 +118,15 @@ package final class ServerConnection {
 
   /// Waits for the next request's head.
   package func nextRequest() async -> Arrival {
-    if idleUntilMs == nil { finishRequest() }
+    if idleUntilMs == nil {
+      finishRequest()
+    } else if head === idling.noHead {
+      head = RequestHead()
+    }
     let idleLimitMs = hasServed ? limits.idleTimeoutMs : limits.headerTimeoutMs
     let idleUntilMs = self.idleUntilMs ?? waiter.loop.nowMs + idleLimitMs
     self.idleUntilMs = idleUntilMs
-    let parkAtMs = waiter.loop.nowMs + Self.parkAfterMs
+    let parkAtMs = waiter.loop.nowMs + idling.patienceMs
     var headUntilMs: Int64?
     while true {
       if !received.isEmpty {
@@ -148,7 +156,9 @@ package final class ServerConnection {
           headUntilMs = waiter.loop.nowMs + limits.headerTimeoutMs
         }
         let untilMs = headUntilMs ?? min(idleUntilMs, isDraining ? firstUntilMs : parkAtMs)
+        idling.begin()
         let isSignalled = await waiter.wait(untilMs: untilMs)
+        idling.end()
         if isSignalled { continue }
         if headUntilMs != nil { return .tooSlow }
         if isDraining { return .finished }
@@ -169,7 +179,7 @@ package final class ServerConnection {
   /// Waits without a task after `nextRequest` returned `.parked`; `wake` is called once, when
   /// `nextRequest` is to be asked again.
   package func park(wake: @escaping () -> Void) {
-    head = RequestHead()
+    head = idling.noHead
     waiter.park(untilMs: idleUntilMs ?? .max, wake: wake)
   }
 
@@ -427,8 +437,6 @@ package final class ServerConnection {
     releaseOutbound()
   }
 
-  /// Callers in a hurry send their next request sooner; what idles longer gives its task back.
-  private static let parkAfterMs: Int64 = 200
   /// A connection was accepted, and is to be drained: its request is a round trip away.
   private static let firstRequestMs: Int64 = 500
   private static let tunnelLingerMs: Int64 = 500

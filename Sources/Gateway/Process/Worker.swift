@@ -51,6 +51,7 @@ actor Worker {
   }
 
   private var guests: [UInt64: Guest] = [:]
+  private let idling = Idling()
   private var idlers = IdleQueue()
   private var newcomers = Newcomers()
   private var sheds = ShedBudget()
@@ -287,8 +288,10 @@ actor Worker {
       if !pressure.isHigh, areConnectionsMany(engine) { loop.spawn { await self.relieve() } }
       loop.spawn {
         if isWelcome {
-          await self.welcome(
+          let isGuest = await self.welcome(
             socket, ConnectionSource(peer: peer), name, listener, engine, serial: serial)
+          // Not from within: what that one holds would be held for as long.
+          if isGuest { await self.serve(serial) }
         } else {
           await self.shed(socket, ConnectionSource(peer: peer), listener, engine)
         }
@@ -338,10 +341,13 @@ actor Worker {
     closesWanted = 0
   }
 
+  /// Makes a new connection a guest.
+  ///
+  /// - Returns: whether it is one, and is to be served.
   private func welcome(
     _ socket: Socket, _ source: ConnectionSource, _ name: String, _ listener: Listener,
     _ engine: Engine, serial: UInt64
-  ) async {
+  ) async -> Bool {
     let waiter = Waiter(on: loop)
     socket.waiter = waiter
     var source = source
@@ -351,7 +357,7 @@ actor Worker {
         let told = await announced(socket, source, listener, engine, waiter, untilMs: untilMs)
       else {
         process.giveConnection()
-        return
+        return false
       }
       source = told
     }
@@ -362,11 +368,11 @@ actor Worker {
     if newcomer != nil { newcomers.leave(serial) }
     guard let stream else {
       process.giveConnection()
-      return
+      return false
     }
     let connection = ServerConnection(
       stream, waiter: waiter, buffers: engine.buffers,
-      limits: (self.engine ?? engine).connectionLimits)
+      limits: (self.engine ?? engine).connectionLimits, idling: idling)
     var guest = Guest(connection: connection, listener: name, source: source)
     if isDraining { drain(connection) }
     let isAdmitted = self.engine?.listeners[name]?.admitsAlike(listener) ?? true
@@ -378,7 +384,7 @@ actor Worker {
       connection.drain()
     }
     guests[serial] = guest
-    await serve(serial)
+    return true
   }
 
   /// Serves a connection's requests, one after the other, until it ends, or until it idles; then it
@@ -486,8 +492,14 @@ actor Worker {
     defer { handshakes.leave(place) }
     guard let session = TLSSession(server: context, over: socket) else { return nil }
     while true {
-      await handshakes.awaitTurn(place)
-      switch session.handshake() {
+      guard await handshakes.awaitTurn(place) else {
+        handshakeTally.count(.timedOut)
+        return nil
+      }
+      let steppedNs = Clock.monotonicNs()
+      let step = session.handshake()
+      handshakes.noteStep(ns: Clock.monotonicNs() - steppedNs)
+      switch step {
       case .done:
         handshakeTally.count(session, ns: Clock.monotonicNs() - beganNs)
         return ByteStream(socket, tls: session)
