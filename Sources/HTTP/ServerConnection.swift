@@ -72,7 +72,8 @@ package final class ServerConnection {
   package var lastUpstreamHadWritten = false
 
   private var parser: RequestHeadParser
-  private var limits: Limits
+  private var headerTimeoutMs: Int64
+  private var idleTimeoutMs: Int64
   private var isIdle = true
   /// When the present idle time ends, on the loop's clock.
   private var idleUntilMs: Int64?
@@ -91,7 +92,8 @@ package final class ServerConnection {
     self.idling = idling
     self.waiter = waiter
     self.buffers = buffers
-    self.limits = limits
+    headerTimeoutMs = limits.headerTimeoutMs
+    idleTimeoutMs = limits.idleTimeoutMs
     parser = RequestHeadParser(limits: limits.head)
     headBytesMax = Self.headBytesMax(limits)
     stream.waiter = waiter
@@ -110,7 +112,8 @@ package final class ServerConnection {
   /// Goes on by other limits: heads that are not whole yet are judged by them. A wait that has
   /// begun ends when it was to end.
   package func take(_ limits: Limits) {
-    self.limits = limits
+    headerTimeoutMs = limits.headerTimeoutMs
+    idleTimeoutMs = limits.idleTimeoutMs
     headBytesMax = Self.headBytesMax(limits)
     // What there is of a head is looked at again from its first byte.
     parser = RequestHeadParser(limits: limits.head)
@@ -123,7 +126,7 @@ package final class ServerConnection {
     } else if head === idling.noHead {
       head = RequestHead()
     }
-    let idleLimitMs = hasServed ? limits.idleTimeoutMs : limits.headerTimeoutMs
+    let idleLimitMs = hasServed ? idleTimeoutMs : headerTimeoutMs
     let idleUntilMs = self.idleUntilMs ?? waiter.loop.nowMs + idleLimitMs
     self.idleUntilMs = idleUntilMs
     let parkAtMs = waiter.loop.nowMs + idling.patienceMs
@@ -153,7 +156,7 @@ package final class ServerConnection {
           // It waits for an answer that HTTP has none of.
           return .faulty(.malformed(.handshake))
         } else if headUntilMs == nil {
-          headUntilMs = waiter.loop.nowMs + limits.headerTimeoutMs
+          headUntilMs = waiter.loop.nowMs + headerTimeoutMs
         }
         let untilMs = headUntilMs ?? min(idleUntilMs, isDraining ? firstUntilMs : parkAtMs)
         idling.begin()

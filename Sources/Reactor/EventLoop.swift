@@ -208,6 +208,9 @@ package final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable
     }
   }
 
+  /// How many entries the queue of deadlines has, those that were overtaken included.
+  var deadlineCount: Int { deadlines.count }
+
   private func wakePaused() {
     if paused.isEmpty { return }
     for token in paused { waiters[token]?.signal() }

@@ -5,9 +5,8 @@ import Wire
 /// Where a connection comes from, as far as its socket and the proxy in front of it say.
 struct ConnectionSource {
   enum Address {
-    case socket(SocketAddress)
-    /// What a trusted proxy has told.
-    case told(IPAddress)
+    /// The other end's, or what a trusted proxy has told.
+    case network(IPAddress)
     /// The other end of a unix socket, which has none.
     case local
   }
@@ -18,7 +17,7 @@ struct ConnectionSource {
   var isUnnamed = false
 
   init(peer: SocketAddress?) {
-    address = peer.map { .socket($0) } ?? .local
+    address = peer.flatMap { IPAddress(bytes: $0.bytes) }.map { .network($0) } ?? .local
   }
 }
 
@@ -61,7 +60,7 @@ struct ProxyAnnouncement {
     let header = try await header(untilMs: untilMs, isEnding: isEnding)
     var source = source
     switch header {
-    case .caller(let address, _): source.address = .told(address)
+    case .caller(let address, _): source.address = .network(address)
     // A connection of the proxy's own has its address (§2.2 of the specification), and needs to
     // speak for nobody. It may be somebody else's after all: HAProxy says LOCAL of whom it has
     // from a unix socket.

@@ -174,11 +174,13 @@ extension HandshakePlacesTests {
     try await Stage.run { stage in
       let places = HandshakePlaces(3, graceMs: 20, loop: stage.loop, lastTurnMs: { 0 })
       let stepped = Noted<Int>()
+      let turns = Noted<UInt64>()
       for number in 0..<3 {
         let place = HandshakePlaces.Place(stage.makeWaiter())
         #expect(await places.enter(place, untilMs: .max))
         stage.loop.spawn {
           if await places.awaitTurn(place) { stepped.note(number) }
+          turns.note(stage.loop.turn)
           places.leave(place)
         }
       }
@@ -193,6 +195,7 @@ extension HandshakePlacesTests {
         await stage.turn()
       }
       #expect(stepped.values.sorted() == [0, 1, 2, 3])
+      #expect(Set(turns.values).count == 3)
     }
   }
 }
