@@ -19,7 +19,13 @@ package final class Idling {
   package init() {}
 
   /// How long one more waits for its next request with its task.
-  var patienceMs: Int64 { taskCount < Self.tasksMax ? Self.patienceMs : Self.patienceMsMin }
+  ///
+  /// - Parameter lastTurnMs: how long the loop's last turn took: where turns are long, a request
+  ///   that has come is seen a turn or two later, and is soon all the same.
+  func patienceMs(lastTurnMs: Int64) -> Int64 {
+    if taskCount < Self.tasksMax { return Self.patienceMs }
+    return min(Self.patienceMs, Self.patienceMsMin + 4 * lastTurnMs)
+  }
 
   func begin() { taskCount += 1 }
 

@@ -129,7 +129,8 @@ package final class ServerConnection {
     let idleLimitMs = hasServed ? idleTimeoutMs : headerTimeoutMs
     let idleUntilMs = self.idleUntilMs ?? waiter.loop.nowMs + idleLimitMs
     self.idleUntilMs = idleUntilMs
-    let parkAtMs = waiter.loop.nowMs + idling.patienceMs
+    let parkAtMs =
+      waiter.loop.nowMs + idling.patienceMs(lastTurnMs: waiter.loop.lastTurnMs)
     var headUntilMs: Int64?
     while true {
       if !received.isEmpty {

@@ -15,7 +15,7 @@ enum Refusing {
     appendChallenge(refusal, realm: realm, host: request.host, to: &fields)
     if let seconds = refusal.retryAfter {
       fields.append("Retry-After: ")
-      JSONWriter.appendInteger(max(0, seconds), to: &fields)
+      Decimal.append(UInt64(clamping: seconds), to: &fields)
       fields.append("\r\n")
     }
     if !refusal.allow.isEmpty || refusal.reason == .methodNotAllowed {
@@ -37,7 +37,7 @@ enum Refusing {
     json.append("{\"type\":\"about:blank\",\"title\":\"")
     json.append(StatusPhrase.of(status))
     json.append("\",\"status\":")
-    JSONWriter.appendInteger(status, to: &json)
+    Decimal.append(UInt64(clamping: status), to: &json)
     json.append(",\"detail\":")
     appendString(refusal.detail.utf8.span, to: &json)
     json.append(",\"reason\":")
