@@ -11,7 +11,30 @@ struct ConnectionSource {
     case local
   }
 
-  var address: Address
+  private enum Kind { case v4, v6, local }
+
+  // In halves: Swift 6.3.1 hands a UInt128 to an async function where it is not aligned, and traps.
+  private var high: UInt64 = 0
+  private var low: UInt64 = 0
+  private var kind = Kind.local
+
+  var address: Address {
+    get {
+      if kind == .local { return .local }
+      let bits = UInt128(high) << 64 | UInt128(low)
+      return .network(IPAddress(isV6: kind == .v6, bits: bits))
+    }
+    set {
+      switch newValue {
+      case .local: kind = .local
+      case .network(let address):
+        kind = address.isV6 ? .v6 : .v4
+        high = UInt64(truncatingIfNeeded: address.bits >> 64)
+        low = UInt64(truncatingIfNeeded: address.bits)
+      }
+    }
+  }
+
   /// Whether the proxy at the other end forwards, or may, for somebody that it does not name: its
   /// own address then stands for that one, and its trust does not.
   var isUnnamed = false
