@@ -72,7 +72,8 @@ package final class ServerConnection {
   package var lastUpstreamHadWritten = false
 
   private var parser: RequestHeadParser
-  private var limits: Limits
+  private var headerTimeoutMs: Int64
+  private var idleTimeoutMs: Int64
   private var isIdle = true
   /// When the present idle time ends, on the loop's clock.
   private var idleUntilMs: Int64?
@@ -80,14 +81,19 @@ package final class ServerConnection {
   /// Until when a connection that drains waits for its first request.
   private var firstUntilMs = Int64.min
   private var headBytesMax: Int
+  private let idling: Idling
 
+  /// - Parameter idling: shared by all of a worker's.
   package init(
-    _ stream: ByteStream, waiter: Waiter, buffers: BufferPool, limits: Limits
+    _ stream: ByteStream, waiter: Waiter, buffers: BufferPool, limits: Limits,
+    idling: Idling = Idling()
   ) {
     self.stream = stream
+    self.idling = idling
     self.waiter = waiter
     self.buffers = buffers
-    self.limits = limits
+    headerTimeoutMs = limits.headerTimeoutMs
+    idleTimeoutMs = limits.idleTimeoutMs
     parser = RequestHeadParser(limits: limits.head)
     headBytesMax = Self.headBytesMax(limits)
     stream.waiter = waiter
@@ -106,7 +112,8 @@ package final class ServerConnection {
   /// Goes on by other limits: heads that are not whole yet are judged by them. A wait that has
   /// begun ends when it was to end.
   package func take(_ limits: Limits) {
-    self.limits = limits
+    headerTimeoutMs = limits.headerTimeoutMs
+    idleTimeoutMs = limits.idleTimeoutMs
     headBytesMax = Self.headBytesMax(limits)
     // What there is of a head is looked at again from its first byte.
     parser = RequestHeadParser(limits: limits.head)
@@ -114,11 +121,16 @@ package final class ServerConnection {
 
   /// Waits for the next request's head.
   package func nextRequest() async -> Arrival {
-    if idleUntilMs == nil { finishRequest() }
-    let idleLimitMs = hasServed ? limits.idleTimeoutMs : limits.headerTimeoutMs
+    if idleUntilMs == nil {
+      finishRequest()
+    } else if head === idling.noHead {
+      head = RequestHead()
+    }
+    let idleLimitMs = hasServed ? idleTimeoutMs : headerTimeoutMs
     let idleUntilMs = self.idleUntilMs ?? waiter.loop.nowMs + idleLimitMs
     self.idleUntilMs = idleUntilMs
-    let parkAtMs = waiter.loop.nowMs + Self.parkAfterMs
+    let parkAtMs =
+      waiter.loop.nowMs + idling.patienceMs(lastTurnMs: waiter.loop.lastTurnMs)
     var headUntilMs: Int64?
     while true {
       if !received.isEmpty {
@@ -145,10 +157,12 @@ package final class ServerConnection {
           // It waits for an answer that HTTP has none of.
           return .faulty(.malformed(.handshake))
         } else if headUntilMs == nil {
-          headUntilMs = waiter.loop.nowMs + limits.headerTimeoutMs
+          headUntilMs = waiter.loop.nowMs + headerTimeoutMs
         }
         let untilMs = headUntilMs ?? min(idleUntilMs, isDraining ? firstUntilMs : parkAtMs)
+        idling.begin()
         let isSignalled = await waiter.wait(untilMs: untilMs)
+        idling.end()
         if isSignalled { continue }
         if headUntilMs != nil { return .tooSlow }
         if isDraining { return .finished }
@@ -169,7 +183,7 @@ package final class ServerConnection {
   /// Waits without a task after `nextRequest` returned `.parked`; `wake` is called once, when
   /// `nextRequest` is to be asked again.
   package func park(wake: @escaping () -> Void) {
-    head = RequestHead()
+    head = idling.noHead
     waiter.park(untilMs: idleUntilMs ?? .max, wake: wake)
   }
 
@@ -427,8 +441,6 @@ package final class ServerConnection {
     releaseOutbound()
   }
 
-  /// Callers in a hurry send their next request sooner; what idles longer gives its task back.
-  private static let parkAfterMs: Int64 = 200
   /// A connection was accepted, and is to be drained: its request is a round trip away.
   private static let firstRequestMs: Int64 = 500
   private static let tunnelLingerMs: Int64 = 500

@@ -10,6 +10,7 @@ struct DeadlineQueue {
 
   private var entries: [Entry] = []
 
+  var count: Int { entries.count }
   var firstMs: Int64? { entries.first?.atMs }
 
   mutating func insert(_ entry: Entry) {

@@ -20,6 +20,8 @@ package final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable
   package private(set) var nowMs: Int64
   /// Counts the turns: while it stays the same, nobody else was looked at.
   package private(set) var turn: UInt64 = 0
+  /// How long the turn before this one took, in milliseconds; 0 where nothing was left to do in it.
+  package private(set) var lastTurnMs: Int64 = 0
   /// For whom the process's last descriptors are.
   let descriptors: DescriptorShares
 
@@ -152,12 +154,13 @@ package final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable
   /// it slept, else about as long as the last turn took. Where there is more than it takes at once
   /// that is too little; then a marker of our own waits its turn behind all others, and tells.
   private func noteWait(sinceMs beganMs: Int64, isFull: Bool) {
+    let lookedMs = sleepsSinceMs ?? nowMs
+    lastTurnMs = lookedMs - beganMs
     if markedMs == nil {
       if isFull {
         var one: UInt64 = 1
         if unsafe write(marker.raw, &one, 8) == 8 { markedMs = nowMs }
       } else {
-        let lookedMs = sleepsSinceMs ?? nowMs
         // Whose sleep lasted found nothing ready; the clock's next tick alone is no sleep.
         standingWait.note(nowMs - lookedMs > 1 ? 0 : lookedMs - beganMs)
       }
@@ -201,17 +204,12 @@ package final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable
 
   private func endWhatIsDue() {
     while let entry = deadlines.takeDue(nowMs: nowMs) {
-      // An entry that is not the waiter's live one was overtaken by an earlier deadline.
-      guard let waiter = waiters[entry.token], waiter.armedAtMs == entry.atMs else { continue }
-      waiter.armedAtMs = .max
-      if waiter.deadlineMs <= nowMs {
-        waiter.timeOut()
-      } else if waiter.deadlineMs != .max {
-        waiter.armedAtMs = waiter.deadlineMs
-        arm(entry.token, atMs: waiter.deadlineMs)
-      }
+      waiters[entry.token]?.takeEntry(atMs: entry.atMs, nowMs: nowMs)
     }
   }
+
+  /// How many entries the queue of deadlines has, those that were overtaken included.
+  var deadlineCount: Int { deadlines.count }
 
   private func wakePaused() {
     if paused.isEmpty { return }

@@ -14,7 +14,10 @@
   /// When the present wait ends; `Int64.max` while nobody waits or without a deadline.
   private(set) var deadlineMs = Int64.max
   /// The time of this waiter's live entry in the loop's deadline queue.
-  var armedAtMs = Int64.max
+  private(set) var armedAtMs = Int64.max
+  /// The time of a later entry of its there, which was overtaken: who waits a moment now and then,
+  /// and long in between, would else have a new one each time. `Int64.max` without one.
+  private var laterAtMs = Int64.max
   private var token: UInt64 = 0
 
   /// Makes a waiter; to be called on the loop's thread.
@@ -39,10 +42,7 @@
     }
     if deadlineMs <= loop.nowMs { return false }
     self.deadlineMs = deadlineMs
-    if deadlineMs < armedAtMs {
-      armedAtMs = deadlineMs
-      loop.arm(token, atMs: deadlineMs)
-    }
+    if deadlineMs < armedAtMs { arm(atMs: deadlineMs) }
     await unsafe withUnsafeContinuation { waiting in
       // A task that no actor isolates comes here by way of the loop's queue: what came meanwhile
       // found nobody, and must not be lost.
@@ -83,10 +83,7 @@
     }
     onWake = wake
     self.deadlineMs = deadlineMs
-    if deadlineMs < armedAtMs {
-      armedAtMs = deadlineMs
-      loop.arm(token, atMs: deadlineMs)
-    }
+    if deadlineMs < armedAtMs { arm(atMs: deadlineMs) }
   }
 
   /// Wakes the task, or keeps the signal for its next wait.
@@ -95,7 +92,30 @@
     resume()
   }
 
-  func timeOut() {
+  private func arm(atMs: Int64) {
+    // The longest is the one to remember: it is in the queue for as long.
+    if laterAtMs == .max { laterAtMs = armedAtMs }
+    armedAtMs = atMs
+    loop.arm(token, atMs: atMs)
+  }
+
+  /// Its entry of `atMs` in the loop's deadline queue has come to its turn.
+  func takeEntry(atMs: Int64, nowMs: Int64) {
+    // One that is not the live one was overtaken by an earlier deadline.
+    guard atMs == armedAtMs else {
+      if atMs == laterAtMs { laterAtMs = .max }
+      return
+    }
+    armedAtMs = laterAtMs
+    laterAtMs = .max
+    if deadlineMs <= nowMs {
+      timeOut()
+    } else if deadlineMs < armedAtMs {
+      arm(atMs: deadlineMs)
+    }
+  }
+
+  private func timeOut() {
     hasTimedOut = unsafe continuation != nil
     resume()
   }

@@ -16,6 +16,7 @@ from harness.certificates import Certificate
 from harness.client import Broken, Connection
 from harness.program import descriptors, status_of
 from harness.waiting import until
+from harness.world import SECRET
 from test_dying_servers import Farm
 from test_reload import replaced
 from test_upgrade import Line
@@ -213,6 +214,11 @@ def test_a_week_of_faults_loses_no_get_and_repeats_no_post(world, tmp_path, pers
         f"descriptors and KiB {before} then {after}: {dict(outcomes)}"
     )
     assert not lost, lost[:5]
+    said = line.said + gateway.log_text()
+    assert said.count("\n") > gets
+    # Whole tokens, and the beginnings of every one that was exchanged.
+    for secret in (token, SECRET, "Bearer ", "eyJhbGciOi", "eyJ0eXAiOi", "eyJraWQiOi"):
+        assert secret not in said
     assert not any(load.foreign for load in rounds), [load.foreign[:3] for load in rounds]
     assert served and max(served.values()) == 1, [p for p, n in served.items() if n > 1][:5]
     # A kill, a freeze and a mood take what is on its way with them, one a caller at most; while the

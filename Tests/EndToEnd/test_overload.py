@@ -2,6 +2,7 @@
 gives way, and when there is room again there is room at once. More to do than a worker can: what
 costs most is turned away, the others are served, and when it is over it is over."""
 
+import concurrent.futures
 import contextlib
 import itertools
 import socket
@@ -313,3 +314,36 @@ def test_who_is_slow_with_content_does_not_have_all_others_served(slow_world, bu
             before = before or dict(crowd.statuses)
         turned, looked = (crowd.statuses[status] - before[status] for status in (503, 401))
         assert turned > looked
+
+
+NEWCOMERS = 60
+
+
+@pytest.mark.plain_build("its handshakes take too long")
+@pytest.mark.timeout(240)
+def test_newcomers_get_in_over_tls_while_others_have_to_wait(slow_world, person):
+    """A worker that is behind looks up seldom. Were there one step of one handshake each time, some
+    five hundred of those who flood it would be answered for each newcomer; and who waits for its
+    step has not stalled: no handshake that was begun is thrown away."""
+    listeners = [slow_world.clear_listener, slow_world.tls_listener]
+    flood = request_bytes("GET", "/x", "nobody", slow_world.issuer.forged("nobody"))
+    with slow_world.gateway(slow_world.routes(workers=1, listeners=listeners)) as gateway:
+
+        def come(_):
+            with Connection(gateway.ports["tls"], slow_world.tls, seconds=60) as connection:
+                return connection.request("GET", "/x").status
+
+        with Crowd(gateway.port, flood, CROWD) as crowd:
+            until(lambda: crowd.statuses[503] >= 100, "many to be turned away", 60)
+            before = sum(crowd.statuses.values())
+            with concurrent.futures.ThreadPoolExecutor(NEWCOMERS) as pool:
+                statuses = set(pool.map(come, range(NEWCOMERS)))
+            answered = sum(crowd.statuses.values()) - before
+        assert statuses <= {401, 503}
+        print(f"\n{answered / NEWCOMERS:.0f} others were answered for each newcomer")
+        assert answered < 200 * NEWCOMERS
+        handshakes = "tollgate_tls_handshakes_total{"
+        assert metric(gateway, handshakes) == NEWCOMERS
+        lost = [line for line in gateway.admin("/metrics")[1].splitlines()
+                if line.startswith(handshakes) and "timed-out" in line]  # fmt: skip
+        assert all(line.endswith(" 0") for line in lost)

@@ -8,7 +8,8 @@ Where to find what must happen in each case:
                                           test_upgrade_taken_back.py: the same
 53. a file vanishes or is swapped         test_a_file_that_is_never_whole_*; test_reload_command.py
 54. logs that can't be written            test_access_log.py, test_process.py, test_a_log_that_*
-55. what is logged                        test_access_log.py, test_attackers_learn_nothing.py
+55. what is logged                        test_access_log.py, test_attackers_learn_nothing.py,
+                                          and no secret in the run of test_fault_run.py
 56. signals in any phase                  test_signals_in_any_phase_*; of an upgrade:
                                           test_upgrade_taken_back.py: ends in good order
 57. SIGKILL                               test_a_killed_one_is_replaced_*; 200 in Reliability
@@ -16,8 +17,8 @@ Where to find what must happen in each case:
 59. address space                         test_memory_that_runs_out_*
 60. the wall clock is set                 test_a_clock_that_is_set_*
 61. no port is left to connect from       test_no_port_is_left_*
-62. getrandom, eventfd, epoll_ctl, ...    test_calls_that_fail_once_*
-63. no thread can be started              test_threads_that_cannot_be_had_*
+62. getrandom, eventfd, epoll_ctl, ...    test_calls_that_fail_for_*
+63. no thread can be started              test_what_cannot_be_had_at_*
 64. what is handed over is wrong          test_upgrade.py: one that fails costs nothing
 """
 
@@ -126,6 +127,57 @@ def test_a_log_that_cannot_be_written_holds_nobody_up(world, person, error):
         finally:
             tracer.detach()
         assert world.ask(gateway, "GET", "/after", person, token).status == 200
+        gateway.logged(path="/after")
+
+
+def test_a_log_whose_reader_stands_still_holds_nobody_up(world, tmp_path):
+    """Its lines wait; those that are too many are dropped and counted, and told of when it reads
+    on."""
+    pipe = tmp_path / "log"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDWR | os.O_NONBLOCK)
+    fixed = {"match": {"path": "/*"}, "authenticate": "none",
+             "respond": {"status": 200, "body": "fixed"}}  # fmt: skip
+    routes = world.routes(fixed, accessLog={"path": str(pipe)}, workers=1)
+    name = "tollgate_access_log_dropped_lines_total "
+    text = bytearray()
+
+    def told():
+        with contextlib.suppress(BlockingIOError):
+            while piece := os.read(reader, 1 << 20):
+                text.extend(piece)
+        return b'{"dropped_lines":' in text
+
+    with world.gateway(routes) as gateway:
+
+        def dropped():
+            lines = gateway.admin("/metrics")[1].splitlines()
+            return next(int(line[len(name) :]) for line in lines if line.startswith(name))
+
+        request, sent = request_bytes("GET", "/" + "l" * 7_000), 0
+        with Connection(gateway.port) as connection:
+            while not dropped():
+                assert sent < 20_000, "they are kept, all of them"
+                for _ in range(500):
+                    connection.send(request)
+                    assert connection.answer().status == 200
+                sent += 500
+        assert dropped() <= 500
+        until(told, "the log to tell")
+    os.close(reader)
+
+
+def test_a_log_that_is_removed_is_made_anew_when_it_is_asked_for(world, person):
+    with world.gateway(world.routes()) as gateway:
+        token = world.issuer.token(person)
+        assert ask(gateway.port, "GET", "/before", person, token).status == 200
+        gateway.logged(path="/before")
+        gateway.log_file.unlink()
+        for _ in range(20):
+            assert quietly(gateway, person, token) == 200
+        gateway.signal(signal.SIGUSR1)
+        until(gateway.log_file.exists, "a new log file")
+        assert ask(gateway.port, "GET", "/after", person, token).status == 200
         gateway.logged(path="/after")
 
 

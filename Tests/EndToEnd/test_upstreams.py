@@ -437,6 +437,37 @@ def test_a_server_that_asks_for_a_certificate_gets_the_gateways_own(world, perso
     nginx.end()
 
 
+def test_a_server_is_asked_for_and_held_to_the_name_that_is_given(world, person):
+    """Two servers at one address, told apart by the name; and one whose certificate has another."""
+    folder = world.folder / "named"
+    folder.mkdir()
+    (folder / "ca.pem").write_bytes(world.authority.pem)
+    port, servers = free_port(), ""
+    for asked, held in (("one.test", "one.test"), ("two.test", "two.test"), ("x.test", "y.test")):
+        files = Certificate([held], issuer=world.authority).write(folder, asked)
+        servers += f"""server {{ listen 127.0.0.1:{port} ssl; server_name {asked};
+          ssl_certificate {files["chain"]}; ssl_certificate_key {files["key"]};
+          location / {{ return 200 '$ssl_server_name of {held}'; }} }}\n"""
+    nginx = Nginx(folder, servers, port)
+    upstreams = {
+        name: {"servers": [f"https://127.0.0.1:{port}"],
+               "tls": {"ca": str(folder / "ca.pem"), "serverName": f"{name}.test"}}
+        for name in ("one", "two", "x")
+    }  # fmt: skip
+    routes = [
+        world.route(f"/{name}", forward={"to": name, "host": f"{name}.test"}) for name in upstreams
+    ]
+    with world.gateway(world.routes(*routes, upstreams=upstreams, workers=1)) as gateway:
+        token = world.issuer.token(person)
+        for _ in range(2):
+            for name in ("one", "two"):
+                answer = ask(gateway.port, "GET", f"/{name}", person, token)
+                assert answer.body.decode() == f"{name}.test of {name}.test"
+            answer = ask(gateway.port, "GET", "/x", person, token)
+            assert (answer.status, answer.problem) == (503, "upstream_unavailable")
+    nginx.end()
+
+
 # -- numbers
 
 

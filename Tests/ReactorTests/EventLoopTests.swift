@@ -91,6 +91,24 @@ struct EventLoopTests {
     }
   }
 
+  @Test func `who waits long, and a moment now and then, has few deadlines in the queue`()
+    async throws
+  {
+    try await Stage.run { stage in
+      let waiter = stage.makeWaiter()
+      let longMs = stage.patience
+      let before = stage.loop.deadlineCount
+      for _ in 0..<20 {
+        waiter.park(untilMs: longMs) {}
+        waiter.signal()
+        // The signal is kept for the wait that follows.
+        #expect(await waiter.wait(untilMs: stage.loop.nowMs + 1))
+        #expect(!(await waiter.wait(untilMs: stage.loop.nowMs + 1)))
+      }
+      #expect(stage.loop.deadlineCount <= before + 2)
+    }
+  }
+
   @Test func `many waits end in the order of their deadlines`() async throws {
     let order = Mutex<[Int]>([])
     try await Stage.run { stage in

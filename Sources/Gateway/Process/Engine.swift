@@ -178,20 +178,15 @@ final class Engine {
 
   /// Who is at the other end of a connection, and whether it may speak for others.
   func peer(_ source: ConnectionSource, at listener: Listener) -> Peer {
-    let host: String
-    let isTrusted: Bool
     switch source.address {
-    case .socket(let address):
-      host = address.host
-      isTrusted = !trusted.isEmpty && IPAddress(host).map(trusted.contains) ?? false
-    case .told(let address):
-      host = address.description
-      isTrusted = trusted.contains(address)
+    case .network(let address):
+      return Peer(
+        address: Array(address.description.utf8),
+        isTrusted: !source.isUnnamed && trusted.contains(address))
     case .local:
       return Peer(
         address: Peer.local, isTrusted: listener.isTrusted && !source.isUnnamed, isLocal: true)
     }
-    return Peer(address: Array(host.utf8), isTrusted: isTrusted && !source.isUnnamed)
   }
 
   /// Gives the request its id and finds its client: what a trusted proxy says of them, else our own

@@ -11,7 +11,9 @@ import Reactor
 ///
 /// A step of a handshake is the longest that a worker does without looking up: an RSA signature is
 /// most of a millisecond. So there is one in each of the loop's turns, and a flood of handshakes
-/// keeps those who are connected waiting for one signature, and not for as many as have come.
+/// keeps those who are connected waiting for one signature, and not for as many as have come. But
+/// where those who are connected make the turns long, one in each keeps newcomers out: there an
+/// eighth of the time is theirs. And who waits for its step stalls nobody: its grace stands still.
 final class HandshakePlaces {
   /// One handshake's way: it waits, then it is under way.
   final class Place {
@@ -20,6 +22,8 @@ final class HandshakePlaces {
     fileprivate let waiter: Waiter
     fileprivate var state = State.new
     fileprivate var startedMs: Int64 = 0
+    /// Since when it waits for its step; nil where it is the caller that is waited for.
+    fileprivate var inLineSinceMs: Int64?
     /// Whether the handshake must end for another reason: it waits for no place then.
     var isGivenUp = false
 
@@ -27,6 +31,11 @@ final class HandshakePlaces {
 
     /// Whether it was given to somebody else: the handshake must end.
     var isLost: Bool { state == .lost }
+
+    /// When its grace is over, as it looks now.
+    fileprivate func graceEndsMs(_ graceMs: Int64, nowMs: Int64) -> Int64 {
+      startedMs + graceMs + (inLineSinceMs.map { nowMs - $0 } ?? 0)
+    }
   }
 
   /// Handshakes in the order of their beginning; who left from the middle is passed over.
@@ -57,14 +66,28 @@ final class HandshakePlaces {
   private(set) var takenCount = 0
   private(set) var waitingCount = 0
   private var lostCount = 0
-  /// Who waits to take a step, and the turn of the loop in which the last was taken.
+  /// Who waits to take a step.
   private var steppers: [Place] = []
+  /// The turn of the loop in which the last step was taken, and how many were in it.
   private var steppedInTurn: UInt64 = .max
+  private var stepsInTurn = 0
+  /// What a step takes, about, in nanoseconds: an RSA signature's time until one was taken.
+  private var stepNs: Int64 = 1_000_000
+  /// How long the turn before this one took, in milliseconds.
+  private let lastTurnMs: () -> Int64
 
-  init(_ max: Int, graceMs: Int64, loop: EventLoop) {
+  /// Of a worker's time this part is for steps, where more is wanted than one in each turn.
+  static let timePart: Int64 = 8
+
+  /// - Parameter lastTurnMs: how long the turn before this one took; the loop says it, but for a
+  ///   test.
+  init(
+    _ max: Int, graceMs: Int64, loop: EventLoop, lastTurnMs: (() -> Int64)? = nil
+  ) {
     self.max = max
     self.graceMs = graceMs
     self.loop = loop
+    self.lastTurnMs = lastTurnMs ?? { loop.lastTurnMs }
   }
 
   /// Takes a place, waiting for it where there is none.
@@ -83,7 +106,7 @@ final class HandshakePlaces {
       // Who is next looks after the others' grace; all others are woken when they are next.
       var wakeMs = untilMs
       if lostCount < waitingCount, next() === place, let oldest = underWay.first() {
-        wakeMs = min(untilMs, oldest.startedMs + graceMs)
+        wakeMs = min(untilMs, oldest.graceEndsMs(graceMs, nowMs: loop.nowMs))
       }
       _ = await place.waiter.wait(untilMs: wakeMs)
       if place.state == .underWay { return true }
@@ -102,10 +125,13 @@ final class HandshakePlaces {
   }
 
   /// Waits until it may take a step.
-  func awaitTurn(_ place: Place) async {
-    if steppedInTurn == loop.turn || !steppers.isEmpty {
+  ///
+  /// - Returns: whether it still is to: it may have to end meanwhile.
+  func awaitTurn(_ place: Place) async -> Bool {
+    if isTurnSpent || !steppers.isEmpty {
+      place.inLineSinceMs = loop.nowMs
       steppers.append(place)
-      while steppers.first !== place || steppedInTurn == loop.turn {
+      while steppers.first !== place || isTurnSpent {
         if steppers.first === place {
           await place.waiter.pause()
         } else {
@@ -113,11 +139,36 @@ final class HandshakePlaces {
         }
       }
       steppers.removeFirst()
-      // It runs in the next turn.
-      steppers.first?.waiter.signal()
+      if let since = place.inLineSinceMs { place.startedMs += loop.nowMs - since }
+      place.inLineSinceMs = nil
+      // They run in the next turn, as many as may take a step in it.
+      for next in steppers.prefix(stepsMax) { next.waiter.signal() }
     }
-    steppedInTurn = loop.turn
+    if place.isLost || place.isGivenUp { return false }
+    if steppedInTurn != loop.turn {
+      steppedInTurn = loop.turn
+      stepsInTurn = 0
+    }
+    stepsInTurn += 1
+    return true
   }
+
+  /// Notes what a step took, in nanoseconds.
+  func noteStep(ns: Int64) {
+    // The last sixteen of them, about: first steps sign, and second ones don't.
+    stepNs += (min(Swift.max(ns, 0), 100_000_000) - stepNs) / 16
+  }
+
+  private var isTurnSpent: Bool { steppedInTurn == loop.turn && stepsInTurn >= stepsMax }
+
+  /// How many steps there are in a turn.
+  private var stepsMax: Int {
+    let shareNs = lastTurnMs() * 1_000_000 / Self.timePart
+    return Int(Swift.max(1, Swift.min(shareNs / Swift.max(stepNs, Self.stepNsMin), Int64(max))))
+  }
+
+  /// Nothing is gained by more of them: it guards the division.
+  private static let stepNsMin: Int64 = 10_000
 
   /// Gives the place to whoever is next; once, however often it is called.
   func leave(_ place: Place) {
@@ -161,7 +212,7 @@ final class HandshakePlaces {
   /// Takes from the oldest handshakes, past their grace, a place for each who waits.
   private func makeRoom() {
     while lostCount < waitingCount, let oldest = underWay.first(),
-      loop.nowMs - oldest.startedMs >= graceMs
+      loop.nowMs >= oldest.graceEndsMs(graceMs, nowMs: loop.nowMs)
     {
       oldest.state = .lost
       lostCount += 1

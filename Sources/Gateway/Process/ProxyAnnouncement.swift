@@ -5,20 +5,42 @@ import Wire
 /// Where a connection comes from, as far as its socket and the proxy in front of it say.
 struct ConnectionSource {
   enum Address {
-    case socket(SocketAddress)
-    /// What a trusted proxy has told.
-    case told(IPAddress)
+    /// The other end's, or what a trusted proxy has told.
+    case network(IPAddress)
     /// The other end of a unix socket, which has none.
     case local
   }
 
-  var address: Address
+  private enum Kind { case v4, v6, local }
+
+  // In halves: Swift 6.3.1 hands a UInt128 to an async function where it is not aligned, and traps.
+  private var high: UInt64 = 0
+  private var low: UInt64 = 0
+  private var kind = Kind.local
+
+  var address: Address {
+    get {
+      if kind == .local { return .local }
+      let bits = UInt128(high) << 64 | UInt128(low)
+      return .network(IPAddress(isV6: kind == .v6, bits: bits))
+    }
+    set {
+      switch newValue {
+      case .local: kind = .local
+      case .network(let address):
+        kind = address.isV6 ? .v6 : .v4
+        high = UInt64(truncatingIfNeeded: address.bits >> 64)
+        low = UInt64(truncatingIfNeeded: address.bits)
+      }
+    }
+  }
+
   /// Whether the proxy at the other end forwards, or may, for somebody that it does not name: its
   /// own address then stands for that one, and its trust does not.
   var isUnnamed = false
 
   init(peer: SocketAddress?) {
-    address = peer.map { .socket($0) } ?? .local
+    address = peer.flatMap { IPAddress(bytes: $0.bytes) }.map { .network($0) } ?? .local
   }
 }
 
@@ -61,7 +83,7 @@ struct ProxyAnnouncement {
     let header = try await header(untilMs: untilMs, isEnding: isEnding)
     var source = source
     switch header {
-    case .caller(let address, _): source.address = .told(address)
+    case .caller(let address, _): source.address = .network(address)
     // A connection of the proxy's own has its address (§2.2 of the specification), and needs to
     // speak for nobody. It may be somebody else's after all: HAProxy says LOCAL of whom it has
     // from a unix socket.

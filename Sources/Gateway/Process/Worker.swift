@@ -38,19 +38,27 @@ actor Worker {
     init(_ waiter: Waiter) { self.waiter = waiter }
   }
 
-  /// A caller's connection and how it came.
-  private struct Guest {
+  /// A caller's connection and how it came; an object, because the table that holds thousands of
+  /// them has twice the room that it needs.
+  private final class Guest {
+    let source: ConnectionSource
     let connection: ServerConnection
     let listener: String
-    let source: ConnectionSource
     /// Whose listener it came by is no more, or takes nobody that way: it is served to its end by
     /// what it came for.
     var engine: Engine?
     /// Since when it idles; nil while it is served.
     var idleSinceMs: Int64?
+
+    init(connection: ServerConnection, listener: String, source: ConnectionSource) {
+      self.source = source
+      self.connection = connection
+      self.listener = listener
+    }
   }
 
   private var guests: [UInt64: Guest] = [:]
+  private let idling = Idling()
   private var idlers = IdleQueue()
   private var newcomers = Newcomers()
   private var sheds = ShedBudget()
@@ -159,8 +167,8 @@ actor Worker {
   /// for days, and has as long as at the process's end.
   private func turnOut(_ name: String, _ former: Engine?) {
     let graceMs = former?.shared.configuration.shutdown.graceMs ?? 0
-    for (serial, guest) in guests where guest.listener == name && guest.engine == nil {
-      guests[serial]?.engine = former
+    for guest in guests.values where guest.listener == name && guest.engine == nil {
+      guest.engine = former
       guest.connection.drain()
       guest.connection.endTunnel(byMs: min(tunnelsEndMs, loop.nowMs + graceMs))
     }
@@ -287,8 +295,10 @@ actor Worker {
       if !pressure.isHigh, areConnectionsMany(engine) { loop.spawn { await self.relieve() } }
       loop.spawn {
         if isWelcome {
-          await self.welcome(
+          let isGuest = await self.welcome(
             socket, ConnectionSource(peer: peer), name, listener, engine, serial: serial)
+          // Not from within: what that one holds would be held for as long.
+          if isGuest { await self.serve(serial) }
         } else {
           await self.shed(socket, ConnectionSource(peer: peer), listener, engine)
         }
@@ -338,10 +348,13 @@ actor Worker {
     closesWanted = 0
   }
 
+  /// Makes a new connection a guest.
+  ///
+  /// - Returns: whether it is one, and is to be served.
   private func welcome(
     _ socket: Socket, _ source: ConnectionSource, _ name: String, _ listener: Listener,
     _ engine: Engine, serial: UInt64
-  ) async {
+  ) async -> Bool {
     let waiter = Waiter(on: loop)
     socket.waiter = waiter
     var source = source
@@ -351,7 +364,7 @@ actor Worker {
         let told = await announced(socket, source, listener, engine, waiter, untilMs: untilMs)
       else {
         process.giveConnection()
-        return
+        return false
       }
       source = told
     }
@@ -362,12 +375,12 @@ actor Worker {
     if newcomer != nil { newcomers.leave(serial) }
     guard let stream else {
       process.giveConnection()
-      return
+      return false
     }
     let connection = ServerConnection(
       stream, waiter: waiter, buffers: engine.buffers,
-      limits: (self.engine ?? engine).connectionLimits)
-    var guest = Guest(connection: connection, listener: name, source: source)
+      limits: (self.engine ?? engine).connectionLimits, idling: idling)
+    let guest = Guest(connection: connection, listener: name, source: source)
     if isDraining { drain(connection) }
     let isAdmitted = self.engine?.listeners[name]?.admitsAlike(listener) ?? true
     if isLeaving {
@@ -378,14 +391,15 @@ actor Worker {
       connection.drain()
     }
     guests[serial] = guest
-    await serve(serial)
+    return true
   }
 
   /// Serves a connection's requests, one after the other, until it ends, or until it idles; then it
   /// waits without a task. Each request has the configuration that runs when its head has come.
   private func serve(_ serial: UInt64) async {
-    guard let connection = guests[serial]?.connection else { return }
-    guests[serial]?.idleSinceMs = nil
+    guard let guest = guests[serial] else { return }
+    let connection = guest.connection
+    guest.idleSinceMs = nil
     var request: Request?
     /// Whether it is served by what it came for, though another configuration runs. Only a reload
     /// changes that, so no request looks its guest up to know.
@@ -403,7 +417,7 @@ actor Worker {
         connection.finish()
         break serving
       case .parked:
-        guests[serial]?.idleSinceMs = loop.nowMs
+        guest.idleSinceMs = loop.nowMs
         idlers.append(serial, sinceMs: loop.nowMs) { guests[$0]?.idleSinceMs == $1 }
         connection.park { self.loop.spawn { await self.serve(serial) } }
         return
@@ -415,15 +429,13 @@ actor Worker {
       }
       if request == nil || adoptionsSeen != adoptions {
         adoptionsSeen = adoptions
-        guard let guest = guests[serial], let server = guest.engine ?? engine,
-          let listener = server.listeners[guest.listener]
+        guard let server = guest.engine ?? engine, let listener = server.listeners[guest.listener]
         else { break serving }
         isPinned = guest.engine != nil
         request = Request(
           connection, listener: listener, peer: server.peer(guest.source, at: listener))
       }
-      guard let request, let server = isPinned ? guests[serial]?.engine : engine
-      else { break serving }
+      guard let request, let server = isPinned ? guest.engine : engine else { break serving }
       await server.serve(arrival, request)
       share.take(authNs: request.record.authNs)
       if connection.isAborted { break serving }
@@ -486,8 +498,14 @@ actor Worker {
     defer { handshakes.leave(place) }
     guard let session = TLSSession(server: context, over: socket) else { return nil }
     while true {
-      await handshakes.awaitTurn(place)
-      switch session.handshake() {
+      guard await handshakes.awaitTurn(place) else {
+        handshakeTally.count(.timedOut)
+        return nil
+      }
+      let steppedNs = Clock.monotonicNs()
+      let step = session.handshake()
+      handshakes.noteStep(ns: Clock.monotonicNs() - steppedNs)
+      switch step {
       case .done:
         handshakeTally.count(session, ns: Clock.monotonicNs() - beganNs)
         return ByteStream(socket, tls: session)

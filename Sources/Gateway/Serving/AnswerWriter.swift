@@ -120,6 +120,7 @@ enum AnswerWriter {
   private static func writeDate(to out: Buffer) {
     out.append("Date: ")
     var date: [UInt8] = []
+    date.reserveCapacity(29)
     HTTPDate.append(epochSeconds: Clock.wallMs() / 1_000, to: &date)
     out.append(date)
     out.append("\r\n")

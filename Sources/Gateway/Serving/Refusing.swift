@@ -10,11 +10,12 @@ enum Refusing {
   /// - Parameter realm: of the challenge; nil for the request's host.
   static func write(_ refusal: Refusal, to request: Request, realm: String?, closes: Bool) {
     var fields: [UInt8] = []
+    fields.reserveCapacity(fieldsBytesUsual)
     fields.append("Content-Type: application/problem+json\r\nCache-Control: no-store\r\n")
     appendChallenge(refusal, realm: realm, host: request.host, to: &fields)
     if let seconds = refusal.retryAfter {
       fields.append("Retry-After: ")
-      JSONWriter.appendInteger(max(0, seconds), to: &fields)
+      Decimal.append(UInt64(clamping: seconds), to: &fields)
       fields.append("\r\n")
     }
     if !refusal.allow.isEmpty || refusal.reason == .methodNotAllowed {
@@ -32,18 +33,42 @@ enum Refusing {
   private static func problem(_ refusal: Refusal, id: [UInt8]) -> [UInt8] {
     let status = refusal.reason.status
     var json: [UInt8] = []
+    json.reserveCapacity(problemBytesUsual)
     json.append("{\"type\":\"about:blank\",\"title\":\"")
     json.append(StatusPhrase.of(status))
     json.append("\",\"status\":")
-    JSONWriter.appendInteger(status, to: &json)
+    Decimal.append(UInt64(clamping: status), to: &json)
     json.append(",\"detail\":")
-    JSONWriter.appendString(refusal.detail, to: &json)
+    appendString(refusal.detail.utf8.span, to: &json)
     json.append(",\"reason\":")
-    JSONWriter.appendString(refusal.reason.word, to: &json)
+    appendString(refusal.reason.word.utf8.span, to: &json)
     json.append(",\"requestId\":")
-    JSONWriter.appendString(id, to: &json)
+    appendString(id.span, to: &json)
     json.append("}\n")
     return json
+  }
+
+  // Floods are answered by refusals: most of what these say is copied in one piece.
+
+  private static let fieldsBytesUsual = 256
+  private static let problemBytesUsual = 384
+
+  private static func appendString(_ text: Span<UInt8>, to json: inout [UInt8]) {
+    guard isPlain(text) else { return JSONWriter.appendString(text, to: &json) }
+    json.append("\"")
+    json.append(copying: text)
+    json.append("\"")
+  }
+
+  /// Whether it is the same between quotes, of JSON as well as of a field's value.
+  private static func isPlain(_ text: Span<UInt8>) -> Bool {
+    for index in text.indices {
+      let byte = text[index]
+      if byte < 0x20 || byte > 0x7E || byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\") {
+        return false
+      }
+    }
+    return true
   }
 
   private static func appendChallenge(
@@ -52,31 +77,37 @@ enum Refusing {
     let challenge = refusal.reason.challenge
     if challenge == .none { return }
     fields.append("WWW-Authenticate: Bearer realm=\"")
-    appendQuoted(realm.map { Array($0.utf8) } ?? host, to: &fields)
+    if let realm {
+      appendQuoted(realm.utf8.span, to: &fields)
+    } else {
+      appendQuoted(host.span, to: &fields)
+    }
     fields.append("\"")
     if case .code(let code) = challenge {
       fields.append(", error=\"")
       fields += Array(code.utf8)
       fields.append("\", error_description=\"")
-      appendQuoted(Array(refusal.detail.utf8), to: &fields)
+      appendQuoted(refusal.detail.utf8.span, to: &fields)
       fields.append("\"")
     }
     if !refusal.scope.isEmpty {
       fields.append(", scope=\"")
-      appendQuoted(Array(refusal.scope.utf8), to: &fields)
+      appendQuoted(refusal.scope.utf8.span, to: &fields)
       fields.append("\"")
     }
     if !refusal.claims.isEmpty {
       fields.append(", claims=\"")
-      appendQuoted(refusal.claims, to: &fields)
+      appendQuoted(refusal.claims.span, to: &fields)
       fields.append("\"")
     }
     fields.append("\r\n")
   }
 
   /// RFC 9110 §5.6.4, and nothing but visible ASCII and spaces.
-  private static func appendQuoted(_ text: [UInt8], to fields: inout [UInt8]) {
-    for byte in text {
+  private static func appendQuoted(_ text: Span<UInt8>, to fields: inout [UInt8]) {
+    if isPlain(text) { return fields.append(copying: text) }
+    for index in text.indices {
+      let byte = text[index]
       switch byte {
       case UInt8(ascii: "\""), UInt8(ascii: "\\"):
         fields.append(UInt8(ascii: "\\"))

@@ -1,9 +1,9 @@
 /// An IPv4 or IPv6 address as a number. An IPv4 address mapped into IPv6 (`::ffff:192.0.2.1`,
 /// RFC 4291 §2.5.5.2) is that IPv4 address: a dual-stack socket reports callers so.
 package struct IPAddress: Hashable, Sendable {
-  package let isV6: Bool
-  /// The address, IPv4's in the low 32 bits.
+  /// The address, IPv4's in the low 32 bits. In front: it is what both are aligned to.
   package let bits: UInt128
+  package let isV6: Bool
 
   package init(isV6: Bool, bits: UInt128) {
     let isMapped = isV6 && bits >> 32 == 0xFFFF

@@ -102,7 +102,8 @@ struct HandshakePlacesTests {
 
   @Test func `one step is taken in each turn of the loop, in order`() async throws {
     try await Stage.run { stage in
-      let places = HandshakePlaces(10, graceMs: 1_000_000, loop: stage.loop)
+      let places = HandshakePlaces(
+        10, graceMs: 1_000_000, loop: stage.loop, lastTurnMs: { 0 })
       let turns = Noted<UInt64>()
       let order = Noted<Int>()
       for number in 0..<10 {
@@ -110,7 +111,7 @@ struct HandshakePlacesTests {
         #expect(await places.enter(place, untilMs: .max))
         stage.loop.spawn {
           for _ in 0..<3 {
-            await places.awaitTurn(place)
+            #expect(await places.awaitTurn(place))
             turns.note(stage.loop.turn)
             order.note(number)
           }
@@ -119,6 +120,82 @@ struct HandshakePlacesTests {
       while order.values.count < 30 { await stage.turn() }
       #expect(Set(turns.values).count == 30, "two in one turn")
       #expect(order.values == [0] + Array(0...9) + Array(0...9) + Array(1...9))
+    }
+  }
+}
+
+extension HandshakePlacesTests {
+  @Test func `an eighth of a long turn is for steps`() async throws {
+    try await Stage.run { stage in
+      let places = HandshakePlaces(
+        20, graceMs: 1_000_000, loop: stage.loop, lastTurnMs: { 24 })
+      let turns = Noted<UInt64>()
+      let order = Noted<Int>()
+      for number in 0..<12 {
+        let place = HandshakePlaces.Place(stage.makeWaiter())
+        #expect(await places.enter(place, untilMs: .max))
+        stage.loop.spawn {
+          #expect(await places.awaitTurn(place))
+          turns.note(stage.loop.turn)
+          order.note(number)
+        }
+      }
+      while order.values.count < 12 { await stage.turn() }
+      #expect(order.values == Array(0..<12))
+      let counts = Dictionary(grouping: turns.values) { $0 }.sorted { $0.key < $1.key }
+      // The fourth wakes by itself, and those behind it by its step.
+      #expect(counts.map(\.value.count) == [3, 1, 3, 3, 2])
+    }
+  }
+
+  @Test func `dear steps are fewer in a turn, and cheap ones more`() async throws {
+    for (stepNs, count) in [(Int64(50_000_000), 1), (100_000, 20)] {
+      try await Stage.run { stage in
+        let places = HandshakePlaces(
+          20, graceMs: 1_000_000, loop: stage.loop, lastTurnMs: { 80 })
+        for _ in 0..<200 { places.noteStep(ns: stepNs) }
+        let turns = Noted<UInt64>()
+        for _ in 0..<20 {
+          let place = HandshakePlaces.Place(stage.makeWaiter())
+          #expect(await places.enter(place, untilMs: .max))
+          stage.loop.spawn {
+            #expect(await places.awaitTurn(place))
+            turns.note(stage.loop.turn)
+          }
+        }
+        while turns.values.count < 20 { await stage.turn() }
+        let first = turns.values.first
+        #expect(turns.values.count { $0 == first } == count)
+      }
+    }
+  }
+
+  @Test func `who waits for its worker loses no place by it`() async throws {
+    try await Stage.run { stage in
+      let places = HandshakePlaces(3, graceMs: 20, loop: stage.loop, lastTurnMs: { 0 })
+      let stepped = Noted<Int>()
+      let turns = Noted<UInt64>()
+      for number in 0..<3 {
+        let place = HandshakePlaces.Place(stage.makeWaiter())
+        #expect(await places.enter(place, untilMs: .max))
+        stage.loop.spawn {
+          if await places.awaitTurn(place) { stepped.note(number) }
+          turns.note(stage.loop.turn)
+          places.leave(place)
+        }
+      }
+      let last = HandshakePlaces.Place(stage.makeWaiter())
+      stage.loop.spawn {
+        if await places.enter(last, untilMs: stage.patience) { stepped.note(3) }
+      }
+      while stepped.values.count < 4 {
+        // A turn that is longer than the grace.
+        let endNs = Clock.monotonicNs() + 30_000_000
+        while Clock.monotonicNs() < endNs {}
+        await stage.turn()
+      }
+      #expect(stepped.values.sorted() == [0, 1, 2, 3])
+      #expect(Set(turns.values).count == 3)
     }
   }
 }
