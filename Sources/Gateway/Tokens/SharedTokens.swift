@@ -101,7 +101,10 @@ final class SharedTokens: Sendable {
       return false
     }
     if isTold { return }
-    let text = "exchange \(exchange.settings.name): \(refusal.reason.rawValue): \(refusal.note)"
+    let advice = refusal.advice.map { "; \($0)" } ?? ""
+    let text =
+      "exchange \(exchange.settings.name): \(refusal.reason.rawValue): \(refusal.note)\(advice)"
+    if refusal.reason != .unverified { exchange.gate.noteTold(nowMs: nowMs) }
     switch refusal.reason {
     case .misconfigured:
       report(
@@ -113,6 +116,16 @@ final class SharedTokens: Sendable {
     case .unverified: report(.warning("\(text); no service gets what was issued"))
     case .subjectRefused, .denied: report(.warning(text))
     }
+  }
+
+  /// Tells the operator that a token service is well of which it was said that it isn't.
+  func note(_ back: ExchangeGuard.Return, of exchange: SharedExchange) {
+    let seconds = max(1, (back.outMs + 999) / 1_000)
+    let rest =
+      back.notTried == 0
+      ? "" : "; meanwhile \(back.notTried) exchanges were not tried, to spare it"
+    report(
+      "exchange \(exchange.settings.name): the token service is well again, after \(seconds) s\(rest)")
   }
 
   /// Frees what has ended in the caches.
