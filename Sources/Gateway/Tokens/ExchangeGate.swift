@@ -6,7 +6,7 @@ import Synchronization
 ///
 ///     well ── failures in a row ──▶ open: not called for the cooldown, then by one to try
 ///      ▲ ▲                            │ an answer
-///      │ └── all of the calls ── rising: a tenth of the calls at once, a tenth more each second
+///      │ └── all of the calls ── rising: a fifth of the calls at once, a tenth more each second
 ///      │                              ▲
 ///      └── failures get few ── throttled: as many are tried as it takes, twice
 ///                                     │ answers in a row: rising
@@ -57,9 +57,11 @@ struct ExchangeGuard {
     let notTried: Int
   }
 
-  /// So many answers in a row end the throttle. Of a service that takes half of what it is sent,
-  /// which is what the throttle comes to, that is once in a thousand by chance.
+  /// So many answers in a row, and no failure for so long, end the throttle. A service that takes
+  /// half of what it is sent, which is what the throttle comes to, gives so many once in a thousand
+  /// times by chance; one that takes so many a second gives more at the beginning of each.
   static let answersInRow = 10
+  static let answersOnlyMs: Int64 = 2_000
   /// After so long without a failure an answer says that all is well.
   static let quietMs: Int64 = 10_000
   /// While one call tries, others are to come again after so long at most: its end is near.
@@ -68,7 +70,8 @@ struct ExchangeGuard {
   private let settings: ExchangeSettings.Breaker
   private var failures = 0
   private var openUntilMs = Int64.min
-  private var isTrying = false
+  /// When the one call that tries began.
+  private var tryingSinceMs: Int64?
   private var heldUntilMs = Int64.min
   private var throttle: ExchangeThrottle
   private var ramp: ExchangeRamp?
@@ -95,7 +98,7 @@ struct ExchangeGuard {
     if nowMs < heldUntilMs { return .patience(ms: heldUntilMs - nowMs) }
     guard isOpen else { return nil }
     if nowMs < openUntilMs { return .open(ms: openUntilMs - nowMs) }
-    return isTrying ? .open(ms: min(settings.cooldownMs, Self.trialMs)) : nil
+    return tryingSinceMs != nil ? .open(ms: min(settings.cooldownMs, Self.trialMs)) : nil
   }
 
   /// An exchange is wanted.
@@ -108,7 +111,7 @@ struct ExchangeGuard {
   ///
   mutating func begin(nowMs: Int64) throws(Denial) -> Pass {
     if let denial = denial(nowMs: nowMs) { throw deny(denial) }
-    if isOpen { isTrying = true }
+    if isOpen { tryingSinceMs = nowMs }
     return Pass(isTrial: isOpen, returns: returns)
   }
 
@@ -130,7 +133,7 @@ struct ExchangeGuard {
     return min(1, share)
   }
 
-  /// Whether the service has just come back, or gets little for failing.
+  /// Whether the service is out, has just come back, or gets little for failing.
   func isWeak(nowMs: Int64) -> Bool {
     isOpen || (ramp?.share(nowMs: nowMs) ?? 1) < 1 || throttle.refusedPart(nowMs: nowMs) > 0
   }
@@ -163,8 +166,10 @@ struct ExchangeGuard {
       // What was before the pause is over; a late answer to a call from before says less.
       if nowMs >= openUntilMs { recover(nowMs: nowMs) } else { ramp = ExchangeRamp(sinceMs: nowMs) }
       openUntilMs = .min
-      isTrying = false
-    } else if answers >= Self.answersInRow, throttle.refusedPart(nowMs: nowMs) > 0 {
+      tryingSinceMs = nil
+    } else if answers >= Self.answersInRow, nowMs - failedAtMs >= Self.answersOnlyMs,
+      throttle.refusedPart(nowMs: nowMs) > 0
+    {
       recover(nowMs: nowMs)
     }
   }
@@ -184,10 +189,12 @@ struct ExchangeGuard {
     }
     if outcome == .busy { return }
     failures += 1
-    isTrying = false
     if settings.failures > 0, failures >= settings.failures {
-      openUntilMs = nowMs + settings.cooldownMs
+      // After a trial the pause is counted from its beginning: one that was never answered has
+      // taken long enough, and the service may have come back meanwhile.
+      openUntilMs = max(nowMs, (tryingSinceMs ?? nowMs) + settings.cooldownMs)
     }
+    tryingSinceMs = nil
   }
 
   /// The operator has been told that something is the matter.
@@ -268,8 +275,11 @@ final class ExchangeGate: Sendable {
 
   /// Of so many calls, how many may be under way at once now: one at least.
   func callsMax(of calls: Int, nowMs: Int64) -> Int {
-    let share = guarded.withLock { $0.share(nowMs: nowMs) }
-    return share >= 1 ? calls : max(1, Int(share * Double(calls)))
+    Self.callsMax(of: calls, share: guarded.withLock { $0.share(nowMs: nowMs) })
+  }
+
+  static func callsMax(of calls: Int, share: Double) -> Int {
+    share >= 1 ? calls : max(1, Int((share * Double(calls)).rounded(.up)))
   }
 
   func hold(untilMs: Int64) { guarded.withLock { $0.hold(untilMs: untilMs) } }

@@ -81,12 +81,12 @@ struct ExchangeThrottle {
   }
 }
 
-/// How many calls a token service that was out is given at once: a tenth of what it may have at
+/// How many calls a token service that was out is given at once: a fifth of what it may have at
 /// first, and a tenth more each second. All that waited for it, at once, may put it out again.
 ///
 /// A failure meanwhile halves it. A value without a clock: it is told of the time.
 struct ExchangeRamp {
-  static let firstShare = 0.1
+  static let firstShare = 0.2
   static let sharePerSecond = 0.1
 
   private var share = firstShare

@@ -55,13 +55,17 @@ struct ExchangeGuardTests {
     #expect(!service.mayTryAgain(pass, nowMs: 0))
     let trial = try service.begin(nowMs: 100)
     _ = service.note(.failed, of: trial, nowMs: 120)
-    #expect(service.denial(nowMs: 219) == .open(ms: 1))
-    let second = try service.begin(nowMs: 220)
-    _ = service.note(.issued, of: second, nowMs: 230)
-    #expect(!service.isOpen && service.denial(nowMs: 230) == nil)
+    // The pause is counted from the trial's beginning: one that hangs is its own pause.
+    #expect(service.denial(nowMs: 199) == .open(ms: 1))
+    let second = try service.begin(nowMs: 200)
+    _ = service.note(.failed, of: second, nowMs: 5_200)
+    let third = try service.begin(nowMs: 5_200)
+    #expect(third.isTrial)
+    _ = service.note(.issued, of: third, nowMs: 5_300)
+    #expect(!service.isOpen && service.denial(nowMs: 5_300) == nil)
     // As good as new.
-    _ = service.note(.failed, of: try service.begin(nowMs: 231), nowMs: 231)
-    #expect(service.denial(nowMs: 231) == nil)
+    _ = service.note(.failed, of: try service.begin(nowMs: 5_301), nowMs: 5_301)
+    #expect(service.denial(nowMs: 5_301) == nil)
   }
 
   @Test func `a call from before an outage that fails after it says nothing`() throws {
@@ -102,25 +106,28 @@ struct ExchangeGuardTests {
     #expect(early.denial(nowMs: 99) == .patience(ms: 1))
     #expect(early.denial(nowMs: 100) == nil)
     // And then not all that waited comes at once.
-    #expect(early.share(nowMs: 100) == 0.1)
-    #expect(abs(early.share(nowMs: 4_100) - 0.5) < 0.001)
+    #expect(early.share(nowMs: 100) == 0.2)
+    #expect(abs(early.share(nowMs: 4_100) - 0.6) < 0.001)
   }
 
-  @Test func `calls rise by a tenth a second from a tenth on, and a failure halves them`() throws {
+  @Test func `calls rise by a tenth a second from a fifth on, and a failure halves them`() throws {
     var service = make(1, cooldownMs: 100)
     #expect(service.share(nowMs: 0) == 1)
     _ = service.note(.failed, of: try service.begin(nowMs: 0), nowMs: 0)
     _ = service.note(.issued, of: try service.begin(nowMs: 100), nowMs: 100)
-    #expect(service.share(nowMs: 100) == 0.1)
-    #expect(abs(service.share(nowMs: 5_100) - 0.6) < 0.001)
-    let pass = try service.begin(nowMs: 5_100)
-    _ = service.note(.busy, of: pass, nowMs: 5_100)
-    #expect(abs(service.share(nowMs: 5_100) - 0.3) < 0.001)
-    for _ in 0..<10 { _ = service.note(.busy, of: pass, nowMs: 5_100) }
-    #expect(service.share(nowMs: 5_100) == 0.1)
-    #expect(service.isWeak(nowMs: 5_100))
-    #expect(service.share(nowMs: 14_200) == 1)
-    #expect(service.share(nowMs: 14_201) == 1)
+    #expect(service.share(nowMs: 100) == 0.2)
+    #expect(abs(service.share(nowMs: 4_100) - 0.6) < 0.001)
+    let pass = try service.begin(nowMs: 4_100)
+    _ = service.note(.busy, of: pass, nowMs: 4_100)
+    #expect(abs(service.share(nowMs: 4_100) - 0.3) < 0.001)
+    for _ in 0..<10 { _ = service.note(.busy, of: pass, nowMs: 4_100) }
+    #expect(service.share(nowMs: 4_100) == 0.2)
+    #expect(service.isWeak(nowMs: 4_100))
+    #expect(service.share(nowMs: 12_200) == 1)
+    #expect(service.share(nowMs: 12_201) == 1)
+    #expect(ExchangeGate.callsMax(of: 64, share: 0.2) == 13)
+    #expect(ExchangeGate.callsMax(of: 1, share: 0.2) == 1)
+    #expect(ExchangeGate.callsMax(of: 4, share: 1) == 4)
   }
 
   @Test func `a few failures where little is asked turn nobody away`() throws {
@@ -144,13 +151,15 @@ struct ExchangeGuardTests {
     let pass = try service.begin(nowMs: 0)
     for _ in 0..<1_000 { _ = service.note(.failed, of: pass, nowMs: 0) }
     #expect(service.isWeak(nowMs: 0) && service.share(nowMs: 0) == 1)
-    for now in 1..<Int64(ExchangeGuard.answersInRow) {
+    // However many: a service that takes so many a second gives more at the beginning of each.
+    for now in 1..<50 as Range<Int64> {
       _ = service.note(.answered, of: pass, nowMs: now)
       #expect(service.share(nowMs: now) == 1)
     }
-    _ = service.note(.answered, of: pass, nowMs: 10)
-    #expect(service.share(nowMs: 10) == 0.1)
-    for now in 11..<100 as Range<Int64> { try service.admit(nowMs: now) }
+    let backMs = ExchangeGuard.answersOnlyMs
+    _ = service.note(.answered, of: pass, nowMs: backMs)
+    #expect(service.share(nowMs: backMs) == 0.2)
+    for now in backMs..<backMs + 100 { try service.admit(nowMs: now) }
   }
 
   @Test func `a return is told of once, and only where the trouble was`() throws {

@@ -63,9 +63,11 @@ struct TokenServiceModel {
     let late = queue.filter { $0.untilMs <= nowMs }
     queue.removeAll { $0.untilMs <= nowMs }
     for one in late { end(isWell: false, tries: one.tries, nowMs) }
-    let limit = max(1, Int(service.share(nowMs: nowMs) * Double(places)))
+    let limit = ExchangeGate.callsMax(of: places, share: service.share(nowMs: nowMs))
     while underWay.count < limit, !queue.isEmpty {
-      let one = queue.removeFirst()
+      // As `Places`: of a queue that is too long who came last is next.
+      let isNewestFirst = queue.count >= limit * Limits.exchangesInOrder
+      let one = isNewestFirst ? queue.removeLast() : queue.removeFirst()
       begin(one.tries, nowMs)
     }
     if underWay.count > places { excess += 1 }
