@@ -28,8 +28,8 @@ extension SharedTokens {
     }
     text.begin(
       "tollgate_exchange_not_tried_total", .counter,
-      "Exchanges that were not tried, to spare the token service: the breaker is open, it asked for "
-        + "patience, or it fails often.")
+      "Exchanges that were not tried, to spare the token service: the breaker is open, it asked "
+        + "for patience, or it fails often.")
     for (exchange, labels, _) in numbers {
       let counts = exchange.gate.notTried
       for (why, count) in [

@@ -120,12 +120,13 @@ final class SharedTokens: Sendable {
 
   /// Tells the operator that a token service is well of which it was said that it isn't.
   func note(_ back: ExchangeGuard.Return, of exchange: SharedExchange) {
+    let name = exchange.settings.name
     let seconds = max(1, (back.outMs + 999) / 1_000)
-    let rest =
-      back.notTried == 0
-      ? "" : "; meanwhile \(back.notTried) exchanges were not tried, to spare it"
-    report(
-      "exchange \(exchange.settings.name): the token service is well again, after \(seconds) s\(rest)")
+    var text = "exchange \(name): the token service is well again, after \(seconds) s"
+    if back.notTried > 0 {
+      text += "; meanwhile \(back.notTried) exchanges were not tried, to spare it"
+    }
+    report(.info(text))
   }
 
   /// Frees what has ended in the caches.

@@ -297,8 +297,7 @@ final class TokenExchanges {
   ) async throws(ExchangeRefusal) -> IssuedToken {
     let exchange = flight.target.exchange
     guard let endpoint = exchange.endpoint else {
-      throw .unreachable(
-        "its issuer's metadata were never had", "see what the log says of the issuer's discovery")
+      throw .unreachable("its issuer's metadata were never had")
     }
     let waiter = Waiter(on: loop)
     do throws(ExchangeGuard.Denial) {
@@ -401,7 +400,8 @@ final class TokenExchanges {
 }
 
 extension ExchangeRefusal {
-  /// The token service is not called. Those who are told so together are not to come again together.
+  /// The token service is not called. Those who are told so together are not to come again
+  /// together.
   fileprivate init(_ denial: ExchangeGuard.Denial) {
     switch denial {
     case .open(let ms):
