@@ -88,11 +88,11 @@ package enum ConnectFault: Error, Sendable {
     switch self {
     case .unreachable(_, let cause): cause.advice
     case .timedOut:
-      "does a firewall drop what is sent there, or does the server hang? (a TLS handshake that is "
-        + "not answered counts)"
+      "see whether a firewall drops what is sent there, and whether the server hangs (a TLS "
+        + "handshake that is not answered counts)"
     case .handshake:
       "its certificate must be of an authority in tls.ca (without it: the system's) and for the "
-        + "name that it is called by; or does it speak no TLS at that port?"
+        + "name that it is called by, and it must speak TLS at that port"
     case .shortage:
       "this machine is short of it, the server is well: raise the limit on open files "
         + "(LimitNOFILE, ulimit -n), or the range of local ports"
@@ -116,11 +116,11 @@ package enum ConnectFault: Error, Sendable {
 extension ConnectFault.Cause {
   fileprivate var advice: String? {
     switch self {
-    case .unresolved: "is the name spelled right, and does this machine's resolver know it?"
-    case .refused: "is the server running, and does it listen at that address and port?"
-    case .noRoute: "is the address right, and is the network between up?"
-    case .absent: "is the server running, and is that the path of its socket?"
-    case .forbidden: "may the gateway's user open that socket?"
+    case .unresolved: "see whether the name is spelled right and this machine's resolver knows it"
+    case .refused: "see whether the server runs and listens at that address and port"
+    case .noRoute: "see whether the address is right and the network between is up"
+    case .absent: "see whether the server runs and that is the path of its socket"
+    case .forbidden: "see whether the gateway's user may open that socket"
     case .other: nil
     }
   }

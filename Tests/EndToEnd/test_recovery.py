@@ -1,9 +1,7 @@
 """What is behind the gateway fails and comes back: it is spared, it is told of, and all is well
 again without anybody doing anything."""
 
-import base64
 import contextlib
-import os
 import time
 
 import pytest
@@ -12,9 +10,6 @@ from harness.upstream import Upstream
 from harness.waiting import free_port, until
 from harness.world import World
 from test_token_faults import in_threads
-
-KEYS = {"CACHE_KEY": base64.b64encode(os.urandom(32)).decode()}
-
 
 def told(gateway, *words):
     lines = gateway.err.read_text().splitlines()
@@ -31,11 +26,11 @@ def exchanging(world, **corp):
 @pytest.mark.parametrize("what", ["token service", "redis", "upstream"])
 def test_after_a_short_outage_all_is_well_by_itself(world, tmp_path, person, what):
     """Callers come again; the first second and a half in which all of them get what they want
-    comes within ten seconds of its return. `Tests/Reliability` has the outage of 30 s."""
+    comes within ten seconds of its return. Tests/Reliability/test_outages.py has the outage of 30 s."""
     behind = Behind(world, tmp_path, concurrency=8, latency=0.05)
     try:
         routes = behind.routes(breaker={"cooldown": "1s"})
-        with world.gateway(routes, environ=KEYS) as gateway:
+        with world.gateway(routes, environ=behind.environ) as gateway:
             with Callers(world, gateway.port, person, rate=25) as callers:
                 until(lambda: len(callers.answers) >= 25, "callers")
                 behind.down(what)
@@ -147,7 +142,7 @@ def test_the_operator_learns_why_and_what_to_do_and_when_it_is_over(world, perso
                 assert world.ask(gateway, "GET", "/x", f"{person}-{number}").status == 503
             (line,) = until(lambda: told(gateway, "exchange_unavailable"), "the trouble")
             assert "ECONNREFUSED" in line or "refused" in line
-            assert "is the server running" in line and str(world.tokens.port) in line
+            assert "see whether the server runs" in line and str(world.tokens.port) in line
         finally:
             world.tokens.up()
         until(lambda: world.ask(gateway, "GET", "/x", person).status == 200, "its return")
@@ -170,7 +165,7 @@ def test_the_first_failed_connection_to_a_server_is_told_with_its_cause(world, p
         (line,) = until(lambda: told(gateway, "lone", "no connection"), "the line")
         assert line.startswith("tollgate: warning: upstream lone: ")
         assert f"127.0.0.1:{port}" in line and "ECONNREFUSED" in line
-        assert "is the server running" in line
+        assert "see whether the server runs" in line
         for _ in range(2):
             assert world.ask(gateway, "GET", "/x", person, token).status == 503
         server = Upstream([world.tokens], [world.issuer], port=port)

@@ -127,15 +127,11 @@ struct ExchangeGuard {
   }
 
   /// The part of all calls that may be under way at once; 1: all.
-  mutating func share(nowMs: Int64) -> Double {
-    guard let share = ramp?.share(nowMs: nowMs) else { return 1 }
-    if share >= 1 { ramp = nil }
-    return min(1, share)
-  }
+  func share(nowMs: Int64) -> Double { min(1, ramp?.share(nowMs: nowMs) ?? 1) }
 
   /// Whether the service is out, has just come back, or gets little for failing.
   func isWeak(nowMs: Int64) -> Bool {
-    isOpen || (ramp?.share(nowMs: nowMs) ?? 1) < 1 || throttle.refusedPart(nowMs: nowMs) > 0
+    isOpen || share(nowMs: nowMs) < 1 || throttle.refusedPart(nowMs: nowMs) > 0
   }
 
   /// Makes no call until then, whatever comes of those under way.
@@ -185,7 +181,7 @@ struct ExchangeGuard {
     noteBad(nowMs: nowMs)
     if outcome != .refusedGateway {
       throttle.noteFailure(nowMs: nowMs)
-      ramp?.fall(nowMs: nowMs)
+      if share(nowMs: nowMs) < 1 { ramp?.fall(nowMs: nowMs) } else { ramp = nil }
     }
     if outcome == .busy { return }
     failures += 1

@@ -44,7 +44,8 @@ struct ExchangeGuardTests {
       // Not for the whole cooldown: what comes of the trial is known sooner.
       #expect(service.denial(nowMs: now) == .open(ms: ExchangeGuard.trialMs))
     }
-    #expect(service.mayTryAgain(trial, nowMs: 5_001))
+    let mayTrialTryAgain = service.mayTryAgain(trial, nowMs: 5_001)
+    #expect(mayTrialTryAgain)
   }
 
   @Test func `a trial that fails opens it anew, one that works closes it`() throws {
@@ -52,7 +53,8 @@ struct ExchangeGuardTests {
     let pass = try service.begin(nowMs: 0)
     _ = service.note(.failed, of: pass, nowMs: 0)
     _ = service.note(.failed, of: pass, nowMs: 0)
-    #expect(!service.mayTryAgain(pass, nowMs: 0))
+    let mayTryAgain = service.mayTryAgain(pass, nowMs: 0)
+    #expect(!mayTryAgain)
     let trial = try service.begin(nowMs: 100)
     _ = service.note(.failed, of: trial, nowMs: 120)
     // The pause is counted from the trial's beginning: one that hangs is its own pause.
@@ -166,7 +168,8 @@ struct ExchangeGuardTests {
     var quiet = make(1, cooldownMs: 100)
     _ = quiet.note(.failed, of: try quiet.begin(nowMs: 0), nowMs: 0)
     let trial = try quiet.begin(nowMs: 100)
-    #expect(quiet.note(.issued, of: trial, nowMs: 150) == nil)
+    let untold = quiet.note(.issued, of: trial, nowMs: 150)
+    #expect(untold == nil)
 
     var service = make(1, cooldownMs: 100)
     _ = service.note(.failed, of: try service.begin(nowMs: 1_000), nowMs: 1_000)
@@ -175,10 +178,10 @@ struct ExchangeGuardTests {
       #expect(throws: ExchangeGuard.Denial.open(ms: 50)) { try service.admit(nowMs: 1_050) }
     }
     let pass = try service.begin(nowMs: 1_100)
-    #expect(
-      service.note(.issued, of: pass, nowMs: 3_000)
-        == ExchangeGuard.Return(outMs: 2_000, notTried: 7))
-    #expect(service.note(.issued, of: pass, nowMs: 3_001) == nil)
+    let told = (3_000...3_001 as ClosedRange<Int64>).map {
+      service.note(.issued, of: pass, nowMs: $0)
+    }
+    #expect(told == [ExchangeGuard.Return(outMs: 2_000, notTried: 7), nil])
   }
 
   @Test func `one failure among many is over when all has been well for a while`() throws {
@@ -186,9 +189,10 @@ struct ExchangeGuardTests {
     _ = service.note(.failed, of: try service.begin(nowMs: 0), nowMs: 0)
     service.noteTold(nowMs: 0)
     let pass = try service.begin(nowMs: 1)
-    #expect(service.note(.issued, of: pass, nowMs: 1) == nil)
-    #expect(service.note(.issued, of: pass, nowMs: 9_999) == nil)
-    #expect(service.note(.issued, of: pass, nowMs: 10_000)?.outMs == 10_000)
+    let returns = ([1, 9_999, 10_000] as [Int64]).map {
+      service.note(.issued, of: pass, nowMs: $0)?.outMs
+    }
+    #expect(returns == [nil, nil, 10_000])
     // Where more is asked, sooner.
     var busy = make(5)
     _ = busy.note(.failed, of: try busy.begin(nowMs: 0), nowMs: 0)

@@ -1,6 +1,8 @@
 """An outage of something behind the gateway, and what callers see by the second after it."""
 
+import base64
 import collections
+import os
 import random
 import threading
 import time
@@ -75,6 +77,7 @@ class Behind:
         self.world, self.concurrency = world, concurrency
         self.pause = threading.Event()
         self.latency = latency
+        self.environ = {"CACHE_KEY": base64.b64encode(os.urandom(32)).decode()}
         self.redis = RedisServer(folder / "redis")
         self.upstream = Upstream([world.tokens], [world.issuer])
         self.behave()
@@ -138,5 +141,5 @@ class Behind:
 
 
 def said(answers_by_second):
-    """A line for people: the share of good answers of each second."""
-    return " ".join(f"{100 * good // all}%" for all, good in answers_by_second.values())
+    """A line for people: of how many answers of each second how many were good."""
+    return " ".join(f"{good}/{all}" for all, good in answers_by_second.values())
