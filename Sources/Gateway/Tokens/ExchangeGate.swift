@@ -46,8 +46,10 @@ struct ExchangeGuard {
     /// The service refuses the gateway itself, which counts as failing.
     case refusedGateway
     case failed
-    /// It has too much to do (429); or it failed, and is asked once more for the same caller.
+    /// It has too much to do (429).
     case busy
+    /// It failed or has too much to do, and is asked once more by the same call.
+    case again
   }
 
   /// A service that the operator was told of is well again.
@@ -108,7 +110,6 @@ struct ExchangeGuard {
   }
 
   /// An exchange that was admitted has its turn.
-  ///
   mutating func begin(nowMs: Int64) throws(Denial) -> Pass {
     if let denial = denial(nowMs: nowMs) { throw deny(denial) }
     if isOpen { tryingSinceMs = nowMs }
@@ -145,10 +146,25 @@ struct ExchangeGuard {
   ///
   /// - Returns: the service's return, where that is news.
   mutating func note(_ outcome: Outcome, of pass: Pass, nowMs: Int64) -> Return? {
+    let isTrialsEnd = pass.isTrial && outcome != .again
+    let triedMs = tryingSinceMs ?? nowMs
+    if isTrialsEnd { tryingSinceMs = nil }
     switch outcome {
     case .issued, .answered, .useless: noteAnswer(isOfUse: outcome != .useless, nowMs: nowMs)
-    case .refusedGateway, .failed, .busy:
-      if pass.returns == returns { noteTrouble(outcome, nowMs: nowMs) }
+    case .busy, .again, .failed, .refusedGateway:
+      if pass.returns != returns { break }
+      noteTrouble(nowMs: nowMs)
+      if outcome != .refusedGateway { spare(nowMs: nowMs) }
+      switch outcome {
+      case .failed, .refusedGateway:
+        // After a trial the pause is counted from its beginning: one that was never answered has
+        // taken long enough, and the service may have come back meanwhile.
+        countFailure(since: isTrialsEnd ? triedMs : nowMs, isTrialsEnd, nowMs: nowMs)
+      case .busy:
+        failures = 0
+        if isTrialsEnd, isOpen { rise(nowMs: nowMs) }
+      case .again, .issued, .answered, .useless: break
+      }
     }
     return outcome == .issued ? takeReturn(nowMs: nowMs) : nil
   }
@@ -159,47 +175,51 @@ struct ExchangeGuard {
     answers = isOfUse ? answers + 1 : 0
     if !isOfUse { failedAtMs = nowMs }
     if isOpen {
-      // What was before the pause is over; a late answer to a call from before says less.
-      if nowMs >= openUntilMs { recover(nowMs: nowMs) } else { ramp = ExchangeRamp(sinceMs: nowMs) }
-      openUntilMs = .min
-      tryingSinceMs = nil
+      let isPauseOver = nowMs >= openUntilMs
+      rise(nowMs: nowMs)
+      // A late answer to a call from before the pause says less.
+      if isPauseOver { recover() }
     } else if answers >= Self.answersInRow, nowMs - failedAtMs >= Self.answersOnlyMs,
       throttle.refusedPart(nowMs: nowMs) > 0
     {
-      recover(nowMs: nowMs)
+      rise(nowMs: nowMs)
+      recover()
     }
   }
 
-  private mutating func recover(nowMs: Int64) {
+  /// Calls begin again, few at first.
+  private mutating func rise(nowMs: Int64) {
+    openUntilMs = .min
+    ramp = ExchangeRamp(sinceMs: max(nowMs, heldUntilMs))
+  }
+
+  /// What was is over.
+  private mutating func recover() {
     throttle.clear()
-    ramp = ExchangeRamp(sinceMs: nowMs)
     isProven = true
     returns += 1
   }
 
-  private mutating func noteTrouble(_ outcome: Outcome, nowMs: Int64) {
-    noteBad(nowMs: nowMs)
-    if outcome != .refusedGateway {
-      throttle.noteFailure(nowMs: nowMs)
-      if share(nowMs: nowMs) < 1 { ramp?.fall(nowMs: nowMs) } else { ramp = nil }
-    }
-    if outcome == .busy { return }
+  private mutating func countFailure(since beganMs: Int64, _ isTrialsEnd: Bool, nowMs: Int64) {
     failures += 1
-    if settings.failures > 0, failures >= settings.failures {
-      // After a trial the pause is counted from its beginning: one that was never answered has
-      // taken long enough, and the service may have come back meanwhile.
-      openUntilMs = max(nowMs, (tryingSinceMs ?? nowMs) + settings.cooldownMs)
-    }
-    tryingSinceMs = nil
+    guard settings.failures > 0, failures >= settings.failures else { return }
+    // Calls from before the pause that fail in it make it no longer.
+    if !isOpen || isTrialsEnd { openUntilMs = max(nowMs, beganMs + settings.cooldownMs) }
+  }
+
+  /// It is asked less.
+  private mutating func spare(nowMs: Int64) {
+    throttle.noteFailure(nowMs: nowMs)
+    if share(nowMs: nowMs) < 1 { ramp?.fall(nowMs: nowMs) } else { ramp = nil }
   }
 
   /// The operator has been told that something is the matter.
   mutating func noteTold(nowMs: Int64) {
     isTold = true
-    noteBad(nowMs: nowMs)
+    noteTrouble(nowMs: nowMs)
   }
 
-  private mutating func noteBad(nowMs: Int64) {
+  private mutating func noteTrouble(nowMs: Int64) {
     answers = 0
     isProven = false
     failedAtMs = nowMs

@@ -346,7 +346,7 @@ final class TokenExchanges {
           let pauseMs = (error.retryAfterSeconds ?? 0) * 1_000 + Int64.random(in: 20...120)
           if loop.nowMs + pauseMs < untilMs {
             retriesLeft -= 1
-            _ = exchange.gate.note(.busy, of: pass, nowMs: loop.nowMs)
+            _ = exchange.gate.note(.again, of: pass, nowMs: loop.nowMs)
             let againMs = loop.nowMs + pauseMs
             while await waiter.wait(untilMs: againMs) {}
             continue

@@ -70,6 +70,31 @@ struct ExchangeGuardTests {
     #expect(service.denial(nowMs: 5_301) == nil)
   }
 
+  @Test func `a trial that finds it busy, or is sent again, ends when it ends`() throws {
+    var service = make(1)
+    _ = service.note(.failed, of: try service.begin(nowMs: 0), nowMs: 0)
+    let trial = try service.begin(nowMs: 100)
+    _ = service.note(.again, of: trial, nowMs: 110)
+    #expect(service.denial(nowMs: 110) == .open(ms: 100))
+    // It is there, and has too much to do: that is what the throttle and its word are for.
+    _ = service.note(.busy, of: trial, nowMs: 120)
+    #expect(!service.isOpen && service.share(nowMs: 120) == 0.2)
+  }
+
+  @Test func `calls from before a pause that fail in it neither prolong it nor add a trial`() throws
+  {
+    var service = make(1)
+    let old = try service.begin(nowMs: 0)
+    _ = service.note(.failed, of: old, nowMs: 0)
+    _ = service.note(.failed, of: old, nowMs: 50)
+    #expect(service.denial(nowMs: 60) == .open(ms: 40))
+    let trial = try service.begin(nowMs: 100)
+    _ = service.note(.failed, of: old, nowMs: 150)
+    #expect(service.denial(nowMs: 250) == .open(ms: 100))
+    _ = service.note(.issued, of: trial, nowMs: 260)
+    #expect(service.denial(nowMs: 260) == nil)
+  }
+
   @Test func `a call from before an outage that fails after it says nothing`() throws {
     var service = make(2, cooldownMs: 100)
     let old = try service.begin(nowMs: 0)
