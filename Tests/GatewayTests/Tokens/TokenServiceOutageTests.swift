@@ -3,9 +3,9 @@ import Testing
 
 @testable import Gateway
 
-/// What callers and token services get of it all, over many seeds.
+/// What callers and token services get of it all, over several seeds.
 struct TokenServiceOutageTests {
-  private static let seeds: Range<UInt64> = 0..<200
+  private static let seeds: Range<UInt64> = 0..<12
   /// Exchanges wanted in ten milliseconds: 100 a second.
   private static let wanted = 1
 
