@@ -19,7 +19,8 @@ extension UpstreamPool {
         of: origin.host, port: origin.port, lifeMs: settings.resolveEveryMs, waiter: waiter,
         untilMs: untilMs)
     } catch {
-      throw loop.nowMs >= untilMs ? .timedOut : .unreachable("\(origin.host): \(error.text)")
+      if loop.nowMs >= untilMs { throw .timedOut }
+      throw .unreachable("\(origin.host): \(error.text)", .unresolved)
     }
     if addresses != nil {
       addresses?.note(order)
@@ -58,7 +59,7 @@ extension UpstreamPool {
     var underWay: [(socket: Socket, address: SocketAddress)] = []
     var begun = 0
     var nextAtMs = loop.nowMs
-    var last = ConnectFault.unreachable("no address")
+    var last = ConnectFault.unreachable("no address", .unresolved)
     func note(_ error: SystemError, _ address: SocketAddress) {
       addresses?.noteFailure(of: address, nowMs: loop.nowMs)
       last = fault(of: error, at: "\(address)")
@@ -106,7 +107,11 @@ extension UpstreamPool {
     let text = "\(place): \(SystemError.text(of: error.code))"
     switch error.code {
     case EADDRNOTAVAIL, EMFILE, ENFILE, ENOBUFS, ENOMEM: return .shortage(text)
-    default: return .unreachable(text)
+    case ECONNREFUSED: return .unreachable(text, .refused)
+    case ENETUNREACH, EHOSTUNREACH: return .unreachable(text, .noRoute)
+    case ENOENT: return .unreachable(text, .absent)
+    case EACCES, EPERM: return .unreachable(text, .forbidden)
+    default: return .unreachable(text, .other)
     }
   }
 

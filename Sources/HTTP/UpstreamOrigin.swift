@@ -39,7 +39,7 @@ package struct Origin: Hashable, Sendable {
 package enum ConnectFault: Error, Sendable {
   /// The name has no address, or no address took the connection; in the resolver's or the
   /// kernel's words.
-  case unreachable(String)
+  case unreachable(String, Cause)
   case timedOut
   /// The TLS handshake failed: an untrusted certificate, above all.
   case handshake(String)
@@ -51,15 +51,77 @@ package enum ConnectFault: Error, Sendable {
   /// Nobody wants it any more.
   case abandoned
 
+  /// What keeps a server from being reached, as far as it helps to tell it apart.
+  package enum Cause: Sendable {
+    /// The name has no address.
+    case unresolved
+    /// Nobody listens at the address.
+    case refused
+    /// No way leads there.
+    case noRoute
+    /// There is no such socket in the file system.
+    case absent
+    /// This process may not.
+    case forbidden
+    case other
+  }
+
+  /// Which of these it is, without its particulars.
+  package enum Kind: Hashable, Sendable {
+    case unreachable(Cause)
+    case timedOut, handshake, exhausted, shortage, abandoned
+  }
+
+  package var kind: Kind {
+    switch self {
+    case .unreachable(_, let cause): .unreachable(cause)
+    case .timedOut: .timedOut
+    case .handshake: .handshake
+    case .exhausted: .exhausted
+    case .shortage: .shortage
+    case .abandoned: .abandoned
+    }
+  }
+
+  /// For the operator: what can be done about it. nil where nothing fits better than its text.
+  package var advice: String? {
+    switch self {
+    case .unreachable(_, let cause): cause.advice
+    case .timedOut:
+      "see whether a firewall drops what is sent there, and whether the server hangs (a TLS "
+        + "handshake that is not answered counts)"
+    case .handshake:
+      "its certificate must be of an authority in tls.ca (without it: the system's) and for the "
+        + "name that it is called by, and it must speak TLS at that port"
+    case .shortage:
+      "this machine is short of it, the server is well: raise the limit on open files "
+        + "(LimitNOFILE, ulimit -n), or the range of local ports"
+    case .exhausted, .abandoned: nil
+    }
+  }
+
   /// For the log.
   package var text: String {
     switch self {
-    case .unreachable(let text): "can't be reached: \(text)"
+    case .unreachable(let text, _): "can't be reached: \(text)"
     case .timedOut: "can't be reached in time"
     case .handshake(let text): "TLS failed: \(text)"
     case .exhausted: "has no connection left"
     case .shortage(let text): "can't be reached for want of \(text)"
     case .abandoned: "is not wanted any more"
+    }
+  }
+}
+
+extension ConnectFault.Cause {
+  fileprivate var advice: String? {
+    switch self {
+    case .unresolved: "see whether the name is spelled right and this machine's resolver knows it"
+    case .refused: "see whether the server runs and listens at that address and port"
+    case .noRoute: "see whether the address is right and the network between is up"
+    case .absent: "see whether the server runs and that is the path of its socket"
+    case .forbidden: "see whether the gateway's user may open that socket"
+    case .other: nil
     }
   }
 }

@@ -9,6 +9,8 @@ import Synchronization
 /// In a queue that has become too long everybody would wait until they are not wanted any more, and
 /// all that is done is done in vain. So from some length on who came last is next, until it is
 /// short again; and where it is full, who has waited for long gives way to who comes.
+///
+/// There may be fewer places for a while (`limit`): who has one keeps it.
 package final class Places: Sendable {
   private struct Waiting {
     let waiter: RemoteWaiter
@@ -23,13 +25,16 @@ package final class Places: Sendable {
     /// Who had to give way and has not woken yet.
     var displaced: [RemoteWaiter] = []
     var isNewestFirst = false
+    var limit: Int
+    var newestFirstAt: Int
   }
 
   private let count: Int
   private let queueMax: Int
   private let newestFirstAt: Int
   private let nowMs: @Sendable () -> Int64
-  private let state = Mutex(State())
+  private let state: Mutex<State>
+  private let limitNow: Atomic<Int>
   private let waiting = Atomic<Int>(0)
   /// A copy of the state's, for looks without the lock.
   private let takenCount = Atomic<Int>(0)
@@ -50,6 +55,8 @@ package final class Places: Sendable {
     self.queueMax = queueMax
     self.newestFirstAt = max(1, newestFirstAt)
     self.nowMs = nowMs
+    state = Mutex(State(limit: self.count, newestFirstAt: self.newestFirstAt))
+    limitNow = Atomic(self.count)
   }
 
   /// What came of an attempt to take a place.
@@ -94,6 +101,29 @@ package final class Places: Sendable {
     }
   }
 
+  /// Has so many places from now on: one at least, and as many as there were made at most. The
+  /// length from which on who came last is next shrinks with them.
+  package func limit(to wanted: Int) {
+    let limit = min(max(1, wanted), count)
+    if limitNow.load(ordering: .relaxed) == limit { return }
+    let granted = state.withLock { state -> [RemoteWaiter] in
+      state.limit = limit
+      limitNow.store(limit, ordering: .relaxed)
+      state.newestFirstAt =
+        newestFirstAt == .max
+        ? .max : max(1, Int(Double(newestFirstAt) / Double(count) * Double(limit)))
+      noteLength(&state)
+      var granted: [RemoteWaiter] = []
+      while state.taken < limit, !state.queue.isEmpty {
+        state.taken += 1
+        granted.append(takeNext(&state))
+      }
+      takenCount.store(state.taken, ordering: .relaxed)
+      return granted
+    }
+    for waiter in granted { waiter.signal() }
+  }
+
   /// Whether somebody waits for a place.
   package var hasWaiting: Bool { waiting.load(ordering: .relaxed) > 0 }
 
@@ -104,7 +134,7 @@ package final class Places: Sendable {
   package var taken: Int { takenCount.load(ordering: .relaxed) }
 
   /// Whether there is a place just now.
-  package var hasRoom: Bool { taken < count }
+  package var hasRoom: Bool { taken < limitNow.load(ordering: .relaxed) }
 
   /// Gives a place back.
   package func give() {
@@ -116,7 +146,7 @@ package final class Places: Sendable {
 
   func claim(_ waiter: RemoteWaiter) -> Claim {
     let (claim, displaced) = state.withLock { state -> (Claim, RemoteWaiter?) in
-      if state.taken < count {
+      if state.taken < state.limit {
         state.taken += 1
         takenCount.store(state.taken, ordering: .relaxed)
         return (.taken, nil)
@@ -175,11 +205,15 @@ package final class Places: Sendable {
 
   /// - Returns: whose the place is now; nil when it is free.
   private func handOn(_ state: inout State) -> RemoteWaiter? {
-    if state.queue.isEmpty {
+    if state.queue.isEmpty || state.taken > state.limit {
       state.taken -= 1
       takenCount.store(state.taken, ordering: .relaxed)
       return nil
     }
+    return takeNext(&state)
+  }
+
+  private func takeNext(_ state: inout State) -> RemoteWaiter {
     let next = state.isNewestFirst ? state.queue.removeLast() : state.queue.removeFirst()
     state.granted.append(next.waiter)
     noteLength(&state)
@@ -189,9 +223,9 @@ package final class Places: Sendable {
   private func noteLength(_ state: inout State) {
     let length = state.queue.count
     waiting.store(length, ordering: .relaxed)
-    if length >= newestFirstAt {
+    if length >= state.newestFirstAt {
       state.isNewestFirst = true
-    } else if length <= newestFirstAt - max(1, newestFirstAt / 10) {
+    } else if length <= state.newestFirstAt - max(1, state.newestFirstAt / 10) {
       state.isNewestFirst = false
     }
   }

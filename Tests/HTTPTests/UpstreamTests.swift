@@ -271,7 +271,7 @@ struct UpstreamPoolTests {
     try await Stage.run { stage in
       let setting = PoolSetting(stage, to: dead.address, max: 1)
       await #expect { try await setting.call(stage) } throws: { fault in
-        guard case CallFault.unconnected(.unreachable(let text)) = fault else { return false }
+        guard case CallFault.unconnected(.unreachable(let text, _)) = fault else { return false }
         return text == "127.0.0.1:\(dead.address.port): connection refused (ECONNREFUSED)"
       }
       #expect(await setting.count.enter(setting.waiter, untilMs: stage.loop.nowMs) == .taken)

@@ -27,6 +27,42 @@ struct PlacesTests {
     }
   }
 
+  @Test func `with fewer places who has one keeps it, and nobody gets more`() async throws {
+    try await Stage.run { stage in
+      let places = Places(4)
+      let waiters = (0..<6).map { _ in stage.makeWaiter() }
+      for waiter in waiters[..<4] { #expect(places.claim(waiter.remote) == .taken) }
+      places.limit(to: 2)
+      #expect(!places.hasRoom && places.taken == 4)
+      #expect(places.claim(waiters[4].remote) == .queued)
+      #expect(places.claim(waiters[5].remote) == .queued)
+      places.give()
+      places.give()
+      #expect(places.taken == 2 && !places.takeGranted(waiters[4].remote))
+      places.give()
+      #expect(places.taken == 2 && places.takeGranted(waiters[4].remote))
+      // With more again, who waits has them at once.
+      places.limit(to: 9)
+      #expect(places.taken == 3 && places.takeGranted(waiters[5].remote))
+      #expect(places.hasRoom && !places.hasWaiting)
+      places.limit(to: 0)
+      for _ in 0..<3 { places.give() }
+      #expect(places.hasRoom, "one there is always")
+    }
+  }
+
+  @Test func `with a part of the places a part of the queue is long`() async throws {
+    try await Stage.run { stage in
+      let places = Places(10, newestFirstAt: 20)
+      let waiters = (0..<4).map { _ in stage.makeWaiter() }
+      places.limit(to: 1)
+      #expect(places.claim(waiters[0].remote) == .taken)
+      for waiter in waiters[1...] { #expect(places.claim(waiter.remote) == .queued) }
+      places.give()
+      #expect(places.takeGranted(waiters[3].remote), "who came last is next")
+    }
+  }
+
   @Test func `bounds the queue, and a place in it comes free again`() async throws {
     try await Stage.run { stage in
       let places = Places(1, queueMax: 1)

@@ -24,7 +24,26 @@ extension SharedTokens {
       "tollgate_exchange_breaker_open", .gauge,
       "1 while a token service has failed too often to be called.")
     for (exchange, labels, _) in numbers {
-      text.sample(exchange.breaker.isOpen ? 1 : 0 as UInt64, labels)
+      text.sample(exchange.gate.isOpen ? 1 : 0 as UInt64, labels)
+    }
+    text.begin(
+      "tollgate_exchange_not_tried_total", .counter,
+      "Exchanges that were not tried, to spare the token service: the breaker is open, it asked "
+        + "for patience, or it fails often.")
+    for (exchange, labels, _) in numbers {
+      let counts = exchange.gate.notTried
+      for (why, count) in [
+        ("breaker", counts.open), ("patience", counts.patience), ("throttle", counts.throttled),
+      ] { text.sample(count, labels + [("why", why)]) }
+    }
+    let monotonicMs = Clock.monotonicNs() / 1_000_000
+    text.begin(
+      "tollgate_exchange_calls_max", .gauge,
+      "Calls that may be under way at once: fewer than configured for some seconds after a token "
+        + "service has come back.")
+    for (exchange, labels, _) in numbers {
+      let most = exchange.gate.callsMax(of: exchange.settings.concurrency, nowMs: monotonicMs)
+      text.sample(UInt64(most), labels)
     }
     text.begin("tollgate_exchange_cache_entries", .gauge, "Issued tokens and refusals kept.")
     for (exchange, labels, _) in numbers {

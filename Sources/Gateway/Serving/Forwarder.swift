@@ -76,6 +76,9 @@ enum Forwarder {
         server.pool.drop(connection)
         upstream.endTunnel(choice)
       } else {
+        if case .unconnected(let fault) = attempt {
+          upstream.shared.noteUnconnected(fault, of: server.index, nowMs: loop.nowMs)
+        }
         upstream.end(choice, verdict(on: attempt, of: request), nowMs: loop.nowMs)
       }
       if let trace = request.trace, trace.isSampled {

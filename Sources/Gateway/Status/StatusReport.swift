@@ -153,7 +153,7 @@ struct StatusReport {
           json.member("calls", numbers.calls.count)
           json.member("callMedianMs", numbers.calls.quantileMs(0.5))
           json.member("callP99Ms", numbers.calls.quantileMs(0.99))
-          json.member("breakerOpen", exchange.breaker.isOpen)
+          json.member("breakerOpen", exchange.gate.isOpen)
           json.member("tokens", exchange.cache.count)
           json.member("bytes", exchange.cache.byteCost)
           json.member(

@@ -91,7 +91,7 @@ final class SharedExchange: Sendable {
   let assertion: ClientAssertion?
   let cache: ExchangeCache
   let flights: ExchangeFlights
-  let breaker: Breaker
+  let gate: ExchangeGate
   /// Calls under way at once.
   let calls: Places
   let tallies: ExchangeTallies
@@ -130,11 +130,11 @@ final class SharedExchange: Sendable {
     cache = kept ?? ExchangeCache(settings.cache)
     flights = same?.flights ?? ExchangeFlights()
     // What another service did says nothing of this one.
-    let breaker = same.flatMap { same in
+    let gate = same.flatMap { same in
       same.settings.breaker == settings.breaker
-        && same.settings.tokenService == settings.tokenService ? same.breaker : nil
+        && same.settings.tokenService == settings.tokenService ? same.gate : nil
     }
-    self.breaker = breaker ?? Breaker(settings.breaker)
+    self.gate = gate ?? ExchangeGate(settings.breaker, after: former?.gate)
     let calls = former.flatMap {
       $0.settings.concurrency == settings.concurrency ? $0.calls : nil
     }
@@ -143,6 +143,11 @@ final class SharedExchange: Sendable {
       ?? Places(
         settings.concurrency, newestFirstAt: settings.concurrency * Limits.exchangesInOrder)
     tallies = former?.tallies ?? ExchangeTallies()
+  }
+
+  /// Has as many calls under way at once, from now on, as the token service is to have.
+  func limitCalls(nowMs: Int64) {
+    calls.limit(to: gate.callsMax(of: settings.concurrency, nowMs: nowMs))
   }
 
   /// Where tokens are exchanged; nil while discovery has not said so.
@@ -183,62 +188,5 @@ final class SharedTarget: Sendable {
       exchange.settings, tokenService: exchange.tokenService, target: target, digester: digester)
     request = TokenExchange(exchange.settings, target: target)
     judge = ExchangeJudge(exchange.settings, target: target)
-  }
-}
-
-/// Stops calling a token service that fails: after so many failures in a row none is made for the
-/// cooldown, then one is tried, and its success closes the breaker again.
-final class Breaker: Sendable {
-  private struct State {
-    var failures = 0
-    var openUntilMs = Int64.min
-    var isProbing = false
-    /// The service asked for patience until then (429); no failure of its.
-    var heldUntilMs = Int64.min
-  }
-
-  private let settings: ExchangeSettings.Breaker
-  private let state = Mutex(State())
-
-  init(_ settings: ExchangeSettings.Breaker) { self.settings = settings }
-
-  /// Whether a call may be made now: nil, or milliseconds until one may.
-  func blockedForMs(nowMs: Int64) -> Int64? {
-    state.withLock { state in
-      if nowMs < state.heldUntilMs { return state.heldUntilMs - nowMs }
-      guard state.openUntilMs != .min else { return nil }
-      if nowMs < state.openUntilMs { return state.openUntilMs - nowMs }
-      if state.isProbing { return settings.cooldownMs }
-      state.isProbing = true
-      return nil
-    }
-  }
-
-  /// Whether no call is made now; asks without taking the one that may try.
-  func isBlocked(nowMs: Int64) -> Bool {
-    state.withLock { nowMs < $0.heldUntilMs || $0.openUntilMs != .min }
-  }
-
-  /// Whether it is open: too many failures in a row, and no success since.
-  var isOpen: Bool { state.withLock { $0.openUntilMs != .min } }
-
-  /// Makes no call until then, whatever comes of those under way.
-  func hold(untilMs: Int64) {
-    state.withLock { $0.heldUntilMs = max($0.heldUntilMs, untilMs) }
-  }
-
-  func noteFailure(nowMs: Int64) {
-    state.withLock { state in
-      state.failures += 1
-      state.isProbing = false
-      if settings.failures > 0, state.failures >= settings.failures {
-        state.openUntilMs = nowMs + settings.cooldownMs
-      }
-    }
-  }
-
-  /// Any answer that is no failure of the service.
-  func noteSuccess() {
-    state.withLock { $0 = State(heldUntilMs: $0.heldUntilMs) }
   }
 }

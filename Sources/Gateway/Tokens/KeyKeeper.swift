@@ -57,7 +57,8 @@ final class KeyKeeper {
         let (set, freshMs) = try await fetch(issuer, waiter)
         if keys.endFetch(with: set, freshMs: freshMs) || !lastReport.isEmpty {
           let count = set.keys.count == 1 ? "1 key" : "\(set.keys.count) keys"
-          shared.report("issuer \(name): \(count)\(skippedText(set))")
+          let again = lastReport.isEmpty ? "" : "keys can be had again: "
+          shared.report("issuer \(name): \(again)\(count)\(skippedText(set))")
         }
         lastReport = ""
         if hasOwnMetadata(issuer) { metadata.dueMs = loop.nowMs }
@@ -115,7 +116,11 @@ final class KeyKeeper {
 
     init(isDue: Bool) { dueMs = isDue ? .min : .max }
 
-    mutating func noteSuccess() { self = MetadataTimes(isDue: false) }
+    /// - Returns: whether that is news after trouble.
+    mutating func noteSuccess() -> Bool {
+      defer { self = MetadataTimes(isDue: false) }
+      return !trouble.isEmpty
+    }
 
     /// - Returns: whether that is news.
     mutating func noteFailure(_ text: String, nowMs: Int64) -> Bool {
@@ -135,7 +140,9 @@ final class KeyKeeper {
     let keys = shared.issuers[issuer]
     do throws(Fault) {
       keys.setDiscovery(try await discover(issuer, waiter))
-      times.noteSuccess()
+      if times.noteSuccess() {
+        shared.report("issuer \(keys.rules.settings.name): its metadata can be had again")
+      }
     } catch {
       guard times.noteFailure(error.text, nowMs: loop.nowMs) else { return }
       let name = keys.rules.settings.name

@@ -101,7 +101,10 @@ final class SharedTokens: Sendable {
       return false
     }
     if isTold { return }
-    let text = "exchange \(exchange.settings.name): \(refusal.reason.rawValue): \(refusal.note)"
+    let advice = refusal.advice.map { "; \($0)" } ?? ""
+    let text =
+      "exchange \(exchange.settings.name): \(refusal.reason.rawValue): \(refusal.note)\(advice)"
+    if refusal.reason != .unverified { exchange.gate.noteTold(nowMs: nowMs) }
     switch refusal.reason {
     case .misconfigured:
       report(
@@ -113,6 +116,17 @@ final class SharedTokens: Sendable {
     case .unverified: report(.warning("\(text); no service gets what was issued"))
     case .subjectRefused, .denied: report(.warning(text))
     }
+  }
+
+  /// Tells the operator that a token service is well of which it was said that it isn't.
+  func note(_ back: ExchangeGuard.Return, of exchange: SharedExchange) {
+    let name = exchange.settings.name
+    let seconds = max(1, (back.outMs + 999) / 1_000)
+    var text = "exchange \(name): the token service is well again, after \(seconds) s"
+    if back.notTried > 0 {
+      text += "; meanwhile \(back.notTried) exchanges were not tried, to spare it"
+    }
+    report(.info(text))
   }
 
   /// Frees what has ended in the caches.

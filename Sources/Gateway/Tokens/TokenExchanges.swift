@@ -171,8 +171,10 @@ final class TokenExchanges {
     _ kept: KeptToken, _ key: SHA256Digest, for holder: TokenHolder, _ index: Int,
     _ request: Request
   ) -> Bool {
-    // While the service is known to fail nobody needs to ask: the old token is still good.
-    if targets[index].shared.exchange.breaker.isBlocked(nowMs: loop.nowMs) {
+    // The old token is still good: who has none goes first. But nothing tries a service that has
+    // failed as well as this does, where it is time to: nobody waits for what comes of it.
+    let exchange = targets[index].shared.exchange
+    if exchange.gate.isShort(nowMs: loop.nowMs, callersWait: exchange.calls.hasWaiting) {
       kept.keepOn()
       return false
     }
@@ -294,53 +296,65 @@ final class TokenExchanges {
     _ flight: ExchangeFlight, _ untilMs: Int64
   ) async throws(ExchangeRefusal) -> IssuedToken {
     let exchange = flight.target.exchange
+    guard let endpoint = exchange.endpoint else {
+      throw .unreachable("its issuer's metadata were never had")
+    }
     let waiter = Waiter(on: loop)
+    do throws(ExchangeGuard.Denial) {
+      try exchange.gate.admit(nowMs: loop.nowMs)
+    } catch {
+      throw ExchangeRefusal(error)
+    }
+    exchange.limitCalls(nowMs: loop.nowMs)
     guard await exchange.calls.enter(waiter, untilMs: untilMs) == .taken else {
       throw .timedOut
     }
-    defer { exchange.calls.give() }
-    if let blockedMs = exchange.breaker.blockedForMs(nowMs: loop.nowMs) {
-      throw .notCalled(seconds: (blockedMs + 999) / 1_000, isBroken: exchange.breaker.isOpen)
+    defer {
+      exchange.calls.give()
+      exchange.limitCalls(nowMs: loop.nowMs)
     }
-    guard let endpoint = exchange.endpoint else {
-      exchange.breaker.noteSuccess()
-      throw .unreachable("its issuer's metadata were never had")
+    let pass: ExchangeGuard.Pass
+    do throws(ExchangeGuard.Denial) {
+      pass = try exchange.gate.begin(nowMs: loop.nowMs)
+    } catch {
+      throw ExchangeRefusal(error)
     }
     let tally = exchange.tallies.tally(of: workerIndex)
     let beganNs = Clock.monotonicNs()
     defer { tally.countCall(ns: Clock.monotonicNs() - beganNs) }
-    return try await attempt(flight, at: endpoint, waiter, untilMs)
+    return try await attempt(flight, pass, at: endpoint, waiter, untilMs)
   }
 
   private func attempt(
-    _ flight: ExchangeFlight, at endpoint: HTTPURL, _ waiter: Waiter, _ untilMs: Int64
+    _ flight: ExchangeFlight, _ pass: ExchangeGuard.Pass, at endpoint: HTTPURL, _ waiter: Waiter,
+    _ untilMs: Int64
   ) async throws(ExchangeRefusal) -> IssuedToken {
     let exchange = flight.target.exchange
     var retriesLeft = exchange.settings.retries
     while true {
       do throws(ExchangeRefusal) {
         let issued = try await askOnce(flight, at: endpoint, waiter, untilMs)
-        exchange.breaker.noteSuccess()
+        if let back = exchange.gate.note(.issued, of: pass, nowMs: loop.nowMs) {
+          shared.note(back, of: exchange)
+        }
         return issued
       } catch {
-        if error.mayBeSentAgain, retriesLeft > 0 {
+        if error.mayBeSentAgain, retriesLeft > 0,
+          exchange.gate.mayTryAgain(pass, nowMs: loop.nowMs)
+        {
           // Where the service says how long to wait, sooner is too soon.
           let pauseMs = (error.retryAfterSeconds ?? 0) * 1_000 + Int64.random(in: 20...120)
           if loop.nowMs + pauseMs < untilMs {
             retriesLeft -= 1
+            _ = exchange.gate.note(.again, of: pass, nowMs: loop.nowMs)
             let againMs = loop.nowMs + pauseMs
             while await waiter.wait(untilMs: againMs) {}
             continue
           }
         }
-        if error.countsForBreaker {
-          exchange.breaker.noteFailure(nowMs: loop.nowMs)
-        } else {
-          exchange.breaker.noteSuccess()
-        }
+        _ = exchange.gate.note(.init(error), of: pass, nowMs: loop.nowMs)
         if error.asksForPatience, let seconds = error.retryAfterSeconds {
-          exchange.breaker.hold(
-            untilMs: loop.nowMs + min(seconds * 1_000, Limits.patienceMsMax))
+          exchange.gate.hold(untilMs: loop.nowMs + min(seconds * 1_000, Limits.patienceMsMax))
         }
         shared.note(error, of: exchange)
         throw error
@@ -364,8 +378,9 @@ final class TokenExchanges {
     } catch {
       switch error {
       case .timedOut, .unconnected(.timedOut): throw .timedOut
-      case .unconnected, .broken:
-        throw .unreachable("\(endpoint.origin.authority) \(error.text)")
+      case .unconnected(let fault):
+        throw .unreachable("\(endpoint.origin.authority) \(error.text)", fault.advice)
+      case .broken: throw .unreachable("\(endpoint.origin.authority) \(error.text)")
       case .tooLarge: throw .nonsense
       }
     }
@@ -381,6 +396,38 @@ final class TokenExchanges {
       try await shared.checkSignature(of: issued, waiter, untilMs: untilMs)
     }
     return issued
+  }
+}
+
+extension ExchangeRefusal {
+  /// The token service is not called. Those who are told so together are not to come again
+  /// together.
+  fileprivate init(_ denial: ExchangeGuard.Denial) {
+    switch denial {
+    case .open(let ms):
+      let seconds = (ms + 999) / 1_000
+      self = .notCalled(
+        seconds: seconds + Int64.random(in: 0...seconds / 2), "the token service failed too often")
+    case .patience(let ms):
+      self = .notCalled(seconds: (ms + 999) / 1_000, "the token service asked to wait")
+    case .throttled:
+      self = .notCalled(
+        seconds: Int64.random(in: 1...Int64(Limits.retryAfterSecondsMax)),
+        "the token service fails often, so it is asked less")
+    }
+  }
+}
+
+extension ExchangeGuard.Outcome {
+  fileprivate init(_ refusal: ExchangeRefusal) {
+    self =
+      switch refusal.reason {
+      case .subjectRefused, .denied: .answered
+      case .misconfigured: refusal.countsForBreaker ? .refusedGateway : .useless
+      case .unverified: .useless
+      case .unavailable where refusal.asksForPatience: .busy
+      case .unavailable, .timeout: refusal.countsForBreaker ? .failed : .answered
+      }
   }
 }
 

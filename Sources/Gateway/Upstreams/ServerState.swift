@@ -1,3 +1,4 @@
+import HTTP
 import Synchronization
 
 /// How one server is doing, as all workers know it. It outlives a reload that keeps the server.
@@ -34,6 +35,17 @@ final class ServerState: Sendable {
   private let isChecked = Atomic<Bool>(false)
   private let ejections = Atomic<UInt64>(0)
   let tallies = ServerTallies()
+  private let telling = Mutex(Telling())
+
+  /// What the operator was told of connections that did not come about.
+  private struct Telling {
+    var atMs: [ConnectFault.Kind: Int64] = [:]
+    /// Whether that is the last that was told of the server.
+    var isLast = false
+  }
+
+  /// The same cause is told of at most so often: the first time at once, whatever comes of others.
+  static let tellEveryMs: Int64 = 30_000
 
   var isTrusted: Bool { trouble.load(ordering: .relaxed) == 0 }
   var isUnwell: Bool { has(.unwell) }
@@ -110,6 +122,26 @@ final class ServerState: Sendable {
     failuresInRow.store(0, ordering: .relaxed)
     set(isUnwell ? .ejected : [.ejected, .silent], false)
     return true
+  }
+
+  // What the operator is told.
+
+  /// Whether it is time to tell that no connection came about for this cause.
+  func takeTelling(_ kind: ConnectFault.Kind, nowMs: Int64) -> Bool {
+    telling.withLock { telling in
+      if let lastMs = telling.atMs[kind], nowMs - lastMs < Self.tellEveryMs { return false }
+      telling.atMs[kind] = nowMs
+      telling.isLast = true
+      return true
+    }
+  }
+
+  /// Whether that is the last that was told; not afterwards.
+  func takeTold() -> Bool {
+    telling.withLock { telling in
+      defer { telling.isLast = false }
+      return telling.isLast
+    }
   }
 
   // What checks say.

@@ -76,6 +76,19 @@ final class SharedUpstream: Sendable {
     }
   }
 
+  /// No connection to a server came about: the cause, which a status or the access log's reason
+  /// can't tell, is told at once.
+  func noteUnconnected(_ fault: ConnectFault, of index: Int, nowMs: Int64) {
+    switch fault {
+    case .unreachable, .timedOut, .handshake, .shortage: break
+    // Its limit was reached, or nobody was there any more: nothing to be mended.
+    case .exhausted, .abandoned: return
+    }
+    guard servers[index].state.takeTelling(fault.kind, nowMs: nowMs) else { return }
+    let advice = fault.advice.map { "; \($0)" } ?? ""
+    report(.warning("\(place(index)): no connection: it \(fault.text)\(advice)"))
+  }
+
   /// A server failed a request: with enough of them in a row it is left out for a while.
   ///
   /// - Parameter isTrial: whether the request was to find out how a server does that is left out.
@@ -110,8 +123,10 @@ final class SharedUpstream: Sendable {
 
   /// A server has answered a request as it should, after it failed some in a row.
   func noteReturn(of index: Int, after failures: Int) {
-    // One that was asked on, because there was no other, was told of: so is its return.
-    if failures >= settings.outlier.failures, !servers[index].state.isEjected {
+    // One that was asked on, because there was no other, or that no connection could be had to,
+    // was told of: so is its return.
+    let state = servers[index].state
+    if !state.isEjected, state.takeTold() || failures >= settings.outlier.failures {
       report("\(place(index)) answers again")
     }
   }
@@ -119,6 +134,7 @@ final class SharedUpstream: Sendable {
   /// The server that was left out has answered the request that tried it.
   func noteTrialSuccess(of index: Int, nowMs: Int64) {
     if servers[index].state.readmit(nowMs: nowMs) {
+      _ = servers[index].state.takeTold()
       report("\(place(index)) takes requests again")
     }
   }
@@ -146,6 +162,7 @@ final class SharedUpstream: Sendable {
     case .rose:
       // What its failures said is overtaken.
       _ = state.readmit(nowMs: nowMs)
+      _ = state.takeTold()
       report("\(place(index)) is well again")
     case nil: break
     }

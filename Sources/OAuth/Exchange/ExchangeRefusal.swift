@@ -37,11 +37,15 @@ package struct ExchangeRefusal: Error, Sendable, Equatable {
   /// as it says.
   package let asksForPatience: Bool
 
+  /// For the operator: what can be done about it, where that is known.
+  package let advice: String?
+
   init(
     _ reason: Reason, note: UTF8Text, retryAfterSeconds: Int64? = nil,
     claimsChallenge: UTF8Text? = nil, countsForBreaker: Bool = false, isRemembered: Bool = false,
-    mayBeSentAgain: Bool = false, asksForPatience: Bool = false
+    mayBeSentAgain: Bool = false, asksForPatience: Bool = false, advice: String? = nil
   ) {
+    self.advice = advice
     self.asksForPatience = asksForPatience
     self.reason = reason
     self.note = note
@@ -54,11 +58,13 @@ package struct ExchangeRefusal: Error, Sendable, Equatable {
 
   /// No connection, or one that broke before the answer was whole.
   ///
-  /// - Parameter why: for the operator; where the service is and what the kernel says of it.
-  package static func unreachable(_ why: String) -> ExchangeRefusal {
+  /// - Parameters:
+  ///   - why: for the operator; where the service is and what the kernel says of it.
+  ///   - advice: for the operator; what can be done about it.
+  package static func unreachable(_ why: String, _ advice: String? = nil) -> ExchangeRefusal {
     ExchangeRefusal(
       .unavailable, note: UTF8Text("no connection to the token service: \(why)"),
-      countsForBreaker: true, mayBeSentAgain: true)
+      countsForBreaker: true, mayBeSentAgain: true, advice: advice)
   }
   /// No answer in time.
   package static let timedOut = ExchangeRefusal(
@@ -73,12 +79,12 @@ package struct ExchangeRefusal: Error, Sendable, Equatable {
   package static let unsigned = ExchangeRefusal(
     .misconfigured, note: "the client's assertion could not be signed")
 
-  /// The service is not called for so many seconds more: the breaker is open, or it asked for
-  /// patience.
-  package static func notCalled(seconds: Int64, isBroken: Bool) -> ExchangeRefusal {
-    ExchangeRefusal(
-      .unavailable,
-      note: isBroken ? "the token service failed too often" : "the token service asked to wait",
-      retryAfterSeconds: max(1, seconds))
+  /// The service is not called.
+  ///
+  /// - Parameters:
+  ///   - seconds: after which to try again.
+  ///   - note: why.
+  package static func notCalled(seconds: Int64, _ note: UTF8Text) -> ExchangeRefusal {
+    ExchangeRefusal(.unavailable, note: note, retryAfterSeconds: max(1, seconds))
   }
 }

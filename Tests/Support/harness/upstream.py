@@ -225,7 +225,7 @@ class Stream:
 class Upstream:
     """`on(path, behaviour)` says what happens there; elsewhere requests are echoed as JSON."""
 
-    def __init__(self, services, issuers, audience="orders", certificate=None):
+    def __init__(self, services, issuers, audience="orders", certificate=None, port=0):
         self.promise = Promise(services, issuers, audience)
         self.behaviours = {}
         self.requests = []
@@ -236,7 +236,7 @@ class Upstream:
         if certificate:
             self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             self.context.load_cert_chain(certificate["chain"], certificate["key"])
-        self.socket = socket.create_server(("127.0.0.1", 0), backlog=512)
+        self.socket = socket.create_server(("127.0.0.1", port), backlog=512)
         self.port = self.socket.getsockname()[1]
         scheme = "https" if certificate else "http"
         self.url = f"{scheme}://127.0.0.1:{self.port}"
