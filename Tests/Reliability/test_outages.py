@@ -14,7 +14,7 @@ OUTAGE, WITHIN, WATCHED = 30, 10, 10
 def test_99_of_100_are_well_within_10_s_of_the_return(world, tmp_path, person, what):
     """At 80 % of what the upstream, with as many connections as it may have, can do; every request
     has a token exchanged anew, and every caller comes again three times."""
-    at_once, latency = 4, 0.2
+    at_once, latency = 8, 0.2
     behind = Behind(world, tmp_path, concurrency=at_once, latency=latency)
     if what != "upstream":
         # The exchanges have room: 64 at once, as they have where nothing else is said.
