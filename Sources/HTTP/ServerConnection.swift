@@ -77,6 +77,8 @@ package final class ServerConnection {
   private var isIdle = true
   /// When the present idle time ends, on the loop's clock.
   private var idleUntilMs: Int64?
+  /// Whether the last request came soon after the one before: the next one is likely to as well.
+  private var isInHurry = false
   private var hasServed = false
   /// Until when a connection that drains waits for its first request.
   private var firstUntilMs = Int64.min
@@ -129,8 +131,7 @@ package final class ServerConnection {
     let idleLimitMs = hasServed ? idleTimeoutMs : headerTimeoutMs
     let idleUntilMs = self.idleUntilMs ?? waiter.loop.nowMs + idleLimitMs
     self.idleUntilMs = idleUntilMs
-    let parkAtMs =
-      waiter.loop.nowMs + idling.patienceMs(lastTurnMs: waiter.loop.lastTurnMs)
+    let parkAtMs = waiter.loop.nowMs + idling.patienceMs(isInHurry: isInHurry)
     var headUntilMs: Int64?
     while true {
       if !received.isEmpty {
@@ -138,6 +139,8 @@ package final class ServerConnection {
         let received = received
         do throws(RequestFault) {
           if case .complete = try parser.parse(received.readable, into: &head) {
+            let waitedMs = waiter.loop.nowMs - (idleUntilMs - idleLimitMs)
+            isInHurry = hasServed && waitedMs < Idling.patienceMs
             hasServed = true
             self.idleUntilMs = nil
             return .request

@@ -3,19 +3,17 @@ import Testing
 @testable import HTTP
 
 struct IdlingTests {
-  @Test func `a few keep their tasks for long, and all others for a moment`() {
+  @Test func `a few and those in a hurry keep their tasks for long, others for a moment`() {
     let idling = Idling()
-    let long = idling.patienceMs(lastTurnMs: 0)
+    let long = idling.patienceMs(isInHurry: false)
     var count = 0
-    while idling.patienceMs(lastTurnMs: 0) == long, count < 10_000 {
+    while idling.patienceMs(isInHurry: false) == long, count < 10_000 {
       idling.begin()
       count += 1
     }
-    #expect(count < 1_000 && idling.patienceMs(lastTurnMs: 0) * 10 <= long)
-    // Longer than a turn or two, in which nobody looks.
-    #expect(idling.patienceMs(lastTurnMs: 20) > 2 * 20)
-    #expect(idling.patienceMs(lastTurnMs: 1_000) == long)
+    #expect(count < 1_000 && idling.patienceMs(isInHurry: false) * 10 <= long)
+    #expect(idling.patienceMs(isInHurry: true) == long)
     idling.end()
-    #expect(idling.patienceMs(lastTurnMs: 0) == long)
+    #expect(idling.patienceMs(isInHurry: false) == long)
   }
 }
