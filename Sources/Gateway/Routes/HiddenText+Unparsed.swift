@@ -19,11 +19,15 @@ struct UnparsedSecrets {
   /// - Returns: where to look on.
   private mutating func hide(behindWordAt start: Int) -> Int {
     let range = word(from: start)
+    let value = value(behind: range.upperBound)
+    // A URL, a token, and a credential behind its scheme have one of these. Most words are neither
+    // that nor a key, and need no further look.
+    let isLong = bytes[range].contains { ":. ".utf8.contains($0) }
+    if value == nil, !isLong { return range.upperBound }
     let text = UTF8Text(Array(bytes[range]).filter { !Self.isQuote($0) })
     if HiddenText.isSecretItself(text) || HiddenText.isCredential(text) { ranges.append(range) }
     let isProof = HiddenText.namesProof(text)
-    guard isProof || HiddenText.isSecret(text), let value = value(behind: range.upperBound)
-    else { return range.upperBound }
+    guard let value, isProof || HiddenText.isSecret(text) else { return range.upperBound }
     switch bytes[value] {
     case UInt8(ascii: "{"), UInt8(ascii: "["): return isProof ? value : hideAll(from: value)
     case let byte where Self.isQuote(byte):
