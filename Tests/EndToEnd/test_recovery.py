@@ -26,7 +26,7 @@ def exchanging(world, **corp):
 @pytest.mark.parametrize("what", ["token service", "redis", "upstream"])
 def test_after_a_short_outage_all_is_well_by_itself(world, tmp_path, person, what):
     """Callers come again; the first second and a half in which all of them get what they want
-    comes within ten seconds of its return. Tests/Reliability/test_outages.py has the outage of 30 s."""
+    comes within ten seconds of its return. Tests/Reliability has the outages of 30 s."""
     behind = Behind(world, tmp_path, concurrency=8, latency=0.05)
     try:
         routes = behind.routes(breaker={"cooldown": "1s"})

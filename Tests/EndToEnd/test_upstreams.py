@@ -439,7 +439,7 @@ def test_a_server_that_asks_for_a_certificate_gets_the_gateways_own(world, perso
 
 def test_a_server_is_asked_for_and_held_to_the_name_that_is_given(world, person):
     """Two servers at one address, told apart by the name; and one whose certificate has another."""
-    folder = world.folder / "named"
+    folder = world.folder / "asked"
     folder.mkdir()
     (folder / "ca.pem").write_bytes(world.authority.pem)
     port, servers = free_port(), ""
