@@ -197,6 +197,9 @@ package final class Places: Sendable {
       if let index = state.queue.firstIndex(where: { $0.waiter == waiter }) {
         state.queue.remove(at: index)
         noteLength(&state)
+      } else {
+        // It may just have had to give way, which nobody is to tell it when it comes again.
+        state.displaced.removeAll { $0 == waiter }
       }
       return nil
     }

@@ -116,7 +116,8 @@
   }
 
   private func timeOut() {
-    hasTimedOut = unsafe continuation != nil
+    // A second deadline may have passed in the same turn, before the task runs: no news then.
+    if unsafe continuation != nil { hasTimedOut = true }
     resume()
   }
 

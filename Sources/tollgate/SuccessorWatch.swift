@@ -10,10 +10,15 @@ struct SuccessorWatch {
   private static let lookMs: Int64 = 20
   private static let endingMs: Int64 = 1_000
 
-  /// What is seen next, or nothing for a moment. An access log is opened anew at once.
+  /// What is seen next, or nothing for a moment. An access log is opened anew at once, by both: the
+  /// other writes to the same file, or is about to.
   func look() -> Probation.Sight {
     if let signal = Signals.next(withinMs: 0) {
-      if signal == .user1 { gateway.reopenLogs() }
+      if signal == .user1 {
+        gateway.reopenLogs()
+        // Where it has not come to take signals yet, this one waits: it began with them blocked.
+        Signals.send(.user1, to: successor.process)
+      }
       return .signal(signal)
     }
     do throws(SystemError) {

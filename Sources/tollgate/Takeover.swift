@@ -34,24 +34,30 @@ struct Takeover {
   ///
   /// - Returns: false when it is not to: the other process goes on.
   func finish(_ gateway: Gateway, say: (OperatorLine) -> Void) -> Bool {
-    let untilMs = Clock.monotonicNs() / 1_000_000 + Self.keysMs
+    let untilMs = nowMs + Self.keysMs
+    var isHungUp = false
     while inheritance.wasReady, !gateway.isReady {
-      guard Clock.monotonicNs() / 1_000_000 < untilMs else {
+      guard nowMs < untilMs else {
         say(.error("tollgate: this process takes over nothing: it can't serve, and the other can"))
         return false
       }
-      switch Signals.next(withinMs: 20) {
-      case .terminate, .interrupt: return false
-      case .hangUp, .user1, .user2, .bell, .foldersTouched, nil: break
-      }
+      if isToldToEnd(withinMs: 20, gateway, &isHungUp) { return false }
     }
     do throws(SystemError) {
       try channel.send(Self.readyWord)
-      guard try channel.receive(withinMs: Self.serveMs) == Self.serveWord else { return false }
+      let serveUntilMs = nowMs + Self.serveMs
+      var word: String?
+      while word == nil, nowMs < serveUntilMs {
+        // The service is the other's still, and goes on without this one.
+        if isToldToEnd(withinMs: 0, gateway, &isHungUp) { return false }
+        word = try channel.receive(withinMs: 20)
+      }
+      guard word == Self.serveWord else { return false }
     } catch {
       // The other is gone, without having ended this one: its sockets are nobody's else now.
       say("tollgate: the process that handed over is gone")
     }
+    if isHungUp { Signals.send(.hangUp, to: getpid()) }
     gateway.open()
     do throws(SystemError) {
       for line in gateway.left(of: inheritance).lines { try channel.send(line) }
@@ -62,6 +68,20 @@ struct Takeover {
     return true
   }
 
+  /// Takes a signal before anything is taken over.
+  private func isToldToEnd(
+    withinMs milliseconds: Int64, _ gateway: Gateway, _ isHungUp: inout Bool
+  ) -> Bool {
+    switch Signals.next(withinMs: milliseconds) {
+    case .terminate, .interrupt: return true
+    case .user1: gateway.reopenLogs()
+    // Its files may have been read before they were changed.
+    case .hangUp: isHungUp = true
+    case .user2, .bell, .foldersTouched, nil: break
+    }
+    return false
+  }
+
   /// Serves while the other process looks on, and comes back if this one dies.
   ///
   /// What is asked for meanwhile waits until that has gone: at a door that a reload closes here,
@@ -70,8 +90,8 @@ struct Takeover {
   /// - Returns: false when the service is to end, with both.
   func standProbation(_ gateway: Gateway) -> Bool {
     var held: Set<Signals.Signal> = []
-    let untilMs = Clock.monotonicNs() / 1_000_000 + Limits.probationMsMax
-    waiting: while Clock.monotonicNs() / 1_000_000 < untilMs {
+    let untilMs = nowMs + Limits.probationMsMax
+    waiting: while nowMs < untilMs {
       switch Signals.next(withinMs: 20) {
       case .terminate, .interrupt:
         // Where it is gone already nobody comes back.
@@ -98,4 +118,6 @@ struct Takeover {
     for signal in held { Signals.send(signal, to: getpid()) }
     return true
   }
+
+  private var nowMs: Int64 { Clock.monotonicNs() / 1_000_000 }
 }

@@ -220,6 +220,31 @@ def test_a_reload_that_is_asked_for_meanwhile_is_not_forgotten(world, line, pers
         assert world.ask(line.gateway, "GET", f"/{name}/1", person).status == 200
 
 
+def test_one_told_to_end_before_it_serves_takes_nobody_with_it(world, line, person):
+    """It is no part of the service yet: whoever ends it takes the upgrade back."""
+    os.kill(line.pid, signal.SIGUSR2)
+    until(lambda: line.said.count("issuer corp: 1 key") == 2, "one that is ready", 30)
+    # Some of the two seconds go by for which it is looked on before it is told to serve.
+    for _ in range(20):
+        assert world.ask(line.gateway, "GET", "/x", person).status == 200
+    new = int(re.search(r"process (\d+) was started to take over", line.said).group(1))
+    os.kill(new, signal.SIGTERM)
+    until(lambda: "this process goes on" in line.said, f"the refusal\n{line.said}", 30)
+    assert not running(new) and "has taken over" not in line.said
+    assert world.ask(line.gateway, "GET", "/x", person).status == 200
+
+
+def test_logs_that_are_rotated_meanwhile_are_opened_anew_by_both(world, line, person):
+    """Whoever rotates them knows the old one, and its word is for both."""
+    line.upgrade()
+    file = line.gateway.log_file
+    file.rename(file.with_suffix(".1"))
+    os.kill(line.pids[0], signal.SIGUSR1)
+    line.gone(line.pids[0])
+    assert world.ask(line.gateway, "GET", f"/rotated/{person}", person).status == 200
+    assert line.gateway.logged(path=f"/rotated/{person}")["status"] == 200
+
+
 def test_reloads_over_the_admin_address_wait_until_one_is_left(world, line, person):
     line.upgrade()
     write(line, world.routes(world.route("/new/*")))

@@ -109,6 +109,23 @@ struct EventLoopTests {
     }
   }
 
+  @Test func `a time that is up is no signal, also where a later deadline has passed with it`()
+    async throws
+  {
+    try await Stage.run { stage in
+      let waiter = stage.makeWaiter()
+      let loop = stage.loop
+      let (soonMs, laterMs) = (loop.nowMs + 20, loop.nowMs + 30)
+      // The later one stays in the queue.
+      waiter.park(untilMs: laterMs) {}
+      waiter.signal()
+      #expect(await waiter.wait(untilMs: laterMs))
+      // A turn so long that both have passed at its end.
+      loop.spawn { @Sendable in while Clock.monotonicNs() / 1_000_000 <= laterMs {} }
+      #expect(!(await waiter.wait(untilMs: soonMs)))
+    }
+  }
+
   @Test func `many waits end in the order of their deadlines`() async throws {
     let order = Mutex<[Int]>([])
     try await Stage.run { stage in

@@ -156,6 +156,23 @@ struct PlacesTests {
     }
   }
 
+  @Test func `who had to give way just when it gave up may come again`() async throws {
+    let clock = Clockwork()
+    try await Stage.run { stage in
+      let places = Places(1, queueMax: 1, newestFirstAt: 1, nowMs: { clock.nowMs })
+      let (old, new) = (stage.makeWaiter(), stage.makeWaiter())
+      #expect(places.claim(stage.makeWaiter().remote) == .taken)
+      #expect(places.claim(old.remote) == .queued)
+      clock.advance(to: 200)
+      #expect(places.claim(new.remote) == .queued)
+      places.leave(old.remote)
+      places.leave(new.remote)
+      #expect(await old.wait(untilMs: stage.patience))
+      // It waits to the end of its time, and nobody tells it of what was.
+      #expect(await places.enter(old, untilMs: stage.loop.nowMs + 1) == .timedOut)
+    }
+  }
+
   @Test func `a wake-up for another reason takes no place and loses none`() async throws {
     try await Stage.run { stage in
       let places = Places(1)

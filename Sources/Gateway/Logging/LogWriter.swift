@@ -193,6 +193,8 @@ package final class LogWriter: Sendable {
         }
         return state
       }
+      // Memory that two name is copied when one of them writes to it.
+      taken.spares = []
       if taken.mustReopen {
         do throws(SystemError) {
           file = LogFile(try open(), standard: standardDescriptor)

@@ -10,43 +10,12 @@ enum HiddenText {
     return ranges
   }
 
-  /// The same for a file that is no JSON: whatever follows such a key and a colon, to the end of
-  /// the text or of the line.
-  static func ranges(inUnparsed bytes: [UInt8]) -> [Range<Int>] {
-    var ranges: [Range<Int>] = []
-    var index = 0
-    var last: Range<Int>?
-    var isValue = false
-    while index < bytes.count {
-      switch bytes[index] {
-      case UInt8(ascii: "\""), UInt8(ascii: "'"):
-        let text = quoted(bytes, from: index)
-        if isValue, let last, isSecret(UTF8Text(Array(bytes[last]))) { ranges.append(text) }
-        last = text
-        isValue = false
-        index = text.upperBound
-        continue
-      case UInt8(ascii: ":"): isValue = true
-      case 0x20, 0x09, 0x0A, 0x0D, UInt8(ascii: "["): break
-      default: isValue = false
-      }
-      index += 1
-    }
-    return ranges
-  }
-
-  private static func quoted(_ bytes: [UInt8], from start: Int) -> Range<Int> {
-    var index = start + 1
-    while index < bytes.count, bytes[index] != 0x0A {
-      if bytes[index] == bytes[start] { return start..<index + 1 }
-      index += bytes[index] == UInt8(ascii: "\\") ? 2 : 1
-    }
-    return start..<min(index, bytes.count)
-  }
+  /// The same for a file that is no JSON.
+  static func ranges(inUnparsed bytes: [UInt8]) -> [Range<Int>] { UnparsedSecrets(bytes).ranges }
 
   /// - Parameters:
   ///   - isShared: inside `sharedCache`, where what looks like `keys` is meant so.
-  ///   - isFields: the members are header fields, whose names are the operator's.
+  ///   - isFields: the members are header fields, whose names are the operator's, or hold such.
   private static func collect(
     _ node: JSONNode, isSecret: Bool, isShared: Bool = false, isFields: Bool = false,
     into ranges: inout [Range<Int>]
@@ -55,10 +24,12 @@ enum HiddenText {
     case .null, .bool: break
     case .number: if isSecret { ranges.append(node.range) }
     case .string(let text):
-      if isSecret || hasUserinfo(text) || isToken(text) { ranges.append(node.range) }
+      if isSecret || isSecretItself(text) || isFields && isCredential(text) {
+        ranges.append(node.range)
+      }
     case .array(let nodes):
       for node in nodes {
-        collect(node, isSecret: isSecret, isShared: isShared, into: &ranges)
+        collect(node, isSecret: isSecret, isShared: isShared, isFields: isFields, into: &ranges)
       }
     case .object(let members):
       for member in members {
@@ -67,16 +38,19 @@ enum HiddenText {
         let isKey =
           isShared && Spelling.nearest(to: member.name.string, among: ["keys"]) != nil
         let isSecretField =
-          isFields
-          && (namesCredential(member.name) || member.node.string.map(isCredential) ?? false)
+          isFields && namesCredential(member.name)
+          || member.node.string != nil && namesProof(member.name)
         collect(
           member.node,
           isSecret: isSecret && !isPlace || isKey || isSecretField || Self.isSecret(member.name),
           isShared: isShared || member.name == "sharedCache",
-          isFields: member.name == "set" || member.name == "headers", into: &ranges)
+          isFields: isFields || namesFields(member.name), into: &ranges)
       }
     }
   }
+
+  /// Whether a text is secret by what it says.
+  static func isSecretItself(_ text: UTF8Text) -> Bool { hasUserinfo(text) || isToken(text) }
 
   /// A URL with a user and perhaps a password, which no URL here may have.
   private static func hasUserinfo(_ text: UTF8Text) -> Bool {
@@ -92,10 +66,21 @@ enum HiddenText {
 
   /// What a field says in the way of `Authorization` (RFC 6750, RFC 7617). What comes from the
   /// caller's token, by a template, is no secret of the file's.
-  private static func isCredential(_ text: UTF8Text) -> Bool {
+  static func isCredential(_ text: UTF8Text) -> Bool {
     let parts = text.string.split(separator: " ", maxSplits: 1)
     guard parts.count == 2, let scheme = parts.first?.lowercased() else { return false }
     return ["bearer", "basic"].contains(scheme) && !parts[1].contains("{")
+  }
+
+  /// Whether it is the name of a field that proves something, wherever it stands.
+  static func namesProof(_ name: UTF8Text) -> Bool {
+    ["authorization", "proxy-authorization"].contains(name.string.lowercased())
+  }
+
+  /// Whether a key is what header fields are set by, or was to be.
+  private static func namesFields(_ name: UTF8Text) -> Bool {
+    name.string.lowercased().contains("header")
+      || Spelling.nearest(to: name.string, among: ["set", "headers"]) != nil
   }
 
   /// Whether a header field's name says that it proves something.
@@ -108,7 +93,7 @@ enum HiddenText {
     return words.contains { name.contains($0) }
   }
 
-  private static func isSecret(_ name: UTF8Text) -> Bool {
+  static func isSecret(_ name: UTF8Text) -> Bool {
     let name = name.string.lowercased().filter { $0.isLetter }
     // The last ones are those of header and form fields.
     let words = [

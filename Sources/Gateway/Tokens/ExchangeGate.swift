@@ -202,7 +202,9 @@ struct ExchangeGuard {
 
   private mutating func countFailure(since beganMs: Int64, _ isTrialsEnd: Bool, nowMs: Int64) {
     failures += 1
-    guard settings.failures > 0, failures >= settings.failures else { return }
+    // A trial is one too many, however many failures a late answer has taken back.
+    let isOneTooMany = failures >= settings.failures || isOpen && isTrialsEnd
+    guard settings.failures > 0, isOneTooMany else { return }
     // Calls from before the pause that fail in it make it no longer.
     if !isOpen || isTrialsEnd { openUntilMs = max(nowMs, beganMs + settings.cooldownMs) }
   }

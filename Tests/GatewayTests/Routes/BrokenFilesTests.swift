@@ -164,6 +164,49 @@ struct BrokenFilesTests {
     #expect(Array(excerpt.line)[column] == "0")
   }
 
+  @Test(arguments: [
+    #""sharedCache": { "keys": ["hunter2", "hunter2" "x"] }"#,
+    #""sharedCache": { "keys": [{ "env": "NAME" }, "hunter2", hunter2] }"#,
+    #""client": { "secret": hunter2, "x": 1 }"#,
+    #""client": { "secret": 'hunter2' }"#,
+    #""client": { secret: "hunter2" }"#,
+    #""client": { "secret" = "hunter2" }"#,
+    #""client": { "secret" "hunter2" }"#,
+    #""client": { "secret": /* ours */ "hunter2" "a" }"#,
+    "\"client\": { \"secret\": // ours\n \"hunter2\" \"a\" }",
+    #""client": { "secret": { "value": "hunter2" "a" } }"#,
+    #""headers": { "set": { "Authorization": "Basic hunter2" } "a" }"#,
+    #""headers": { "set": { "Authorization": hunter2, "a": 1 } }"#,
+    #""servers": ["https://me:hunter2@orders" "a"]"#,
+  ])
+  func `tells no secret of a file that is no JSON`(text: String) throws {
+    let problem = try #require(load("{ \(text) }").problems.first)
+    let line = try #require(problem.excerpt).line
+    #expect(line.contains("‹redacted›") && !line.contains("hunter2"), "\(problem)")
+  }
+
+  @Test func `what is no secret of a file that is no JSON is shown`() throws {
+    let text = #"{ "client": { "method": "client-secret-basic" "id": "gw" }, "a": "b" }"#
+    let line = try #require(load(text).problems.first?.excerpt).line
+    #expect(line == text)
+  }
+
+  @Test(arguments: [
+    #""headers": { "sett": { "Authorization": "Basic hunter2" } }"#,
+    #""header": { "Authorization": "Basic hunter2" }"#,
+    #""fields": { "Authorization": "hunter2" }"#,
+    #""headers": { "set": [{ "X-Other": "Basic hunter2" }] }"#,
+    #""headers": { "set": { "X-Other": ["Basic hunter2"] } }"#,
+  ])
+  func `tells no secret field where fields do not belong`(text: String) throws {
+    let problems = load(#"{ "routes": [{ "match": { "path": "/" }, \#(text) }] }"#).problems
+    #expect(!problems.isEmpty)
+    for problem in problems {
+      let excerpt = try #require(problem.excerpt)
+      #expect(!excerpt.line.contains("hunter2"), "\(problem)")
+    }
+  }
+
   @Test func `a line of what is shown wider than it is gets cut by its width`() throws {
     let list = Array(repeating: "\"a\"", count: 60).joined(separator: ",")
     let problem = load("{\"passwords\": [\(list)]}").problems.first { $0.key == "passwords" }

@@ -81,6 +81,19 @@ struct ExchangeGuardTests {
     #expect(!service.isOpen && service.share(nowMs: 120) == 0.2)
   }
 
+  @Test func `a call from before a pause that finds it busy makes no later pause shorter`() throws {
+    var service = make(3)
+    let old = try service.begin(nowMs: 0)
+    for now in 0..<3 as Range<Int64> { _ = service.note(.failed, of: old, nowMs: now) }
+    #expect(service.denial(nowMs: 3) == .open(ms: 99))
+    _ = service.note(.busy, of: old, nowMs: 50)
+    #expect(service.denial(nowMs: 50) == .open(ms: 52))
+    let trial = try service.begin(nowMs: 102)
+    #expect(trial.isTrial)
+    _ = service.note(.failed, of: trial, nowMs: 110)
+    #expect(service.denial(nowMs: 110) == .open(ms: 92))
+  }
+
   @Test func `calls from before a pause that fail in it neither prolong it nor add a trial`() throws
   {
     var service = make(1)
