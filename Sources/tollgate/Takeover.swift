@@ -91,6 +91,8 @@ struct Takeover {
   func standProbation(_ gateway: Gateway) -> Bool {
     var held: Set<Signals.Signal> = []
     let untilMs = nowMs + Limits.probationMsMax
+    var pulse = gateway.takePulse()
+    var pulseAtMs = nowMs
     waiting: while nowMs < untilMs {
       switch Signals.next(withinMs: 20) {
       case .terminate, .interrupt:
@@ -105,6 +107,11 @@ struct Takeover {
       case nil: break
       }
       do throws(SystemError) {
+        if pulse.isWhole, nowMs >= pulseAtMs {
+          try channel.send(Probation.aliveWord)
+          pulse = gateway.takePulse()
+          pulseAtMs = nowMs + Probation.aliveEveryMs
+        }
         switch try channel.receive(withinMs: 0) {
         case Self.endWord: return false
         case Self.settledWord: break waiting
@@ -114,6 +121,7 @@ struct Takeover {
         break waiting
       }
     }
+    if nowMs >= untilMs { try? channel.send(Probation.aloneWord) }
     gateway.openMore()
     for signal in held { Signals.send(signal, to: getpid()) }
     return true

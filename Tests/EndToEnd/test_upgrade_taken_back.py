@@ -30,6 +30,7 @@ DEATHS = {
     "it is killed at once": "    os.kill(os.getpid(), signal.SIGKILL)\n",
     "it dies a second later": "    signal.alarm(1); wait()\n",
     "it hangs up": "    channel.close(); text.close(); wait()\n",
+    "it hangs": "    wait()\n",
     "it says nonsense": "    channel.sendall(b'nonsense\\n'); wait()\n",
 }
 

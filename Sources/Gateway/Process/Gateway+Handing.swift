@@ -87,6 +87,13 @@ extension Gateway {
     eachWorker { worker, _ in await worker.rest(but: []) }
   }
 
+  /// Asks each worker for a sign of life, which it gives in its next turn.
+  package func takePulse() -> Pulse {
+    let pulse = Pulse(workers.count)
+    for worker in workers { worker.loop.spawn { pulse.beat() } }
+    return pulse
+  }
+
   /// A new process did not take over for good.
   package func noteFailedUpgrade(_ failure: UpgradeRecord.Failure) {
     process.upgrades.note(failure)
@@ -129,4 +136,16 @@ extension Gateway {
     }
     for _ in workers { done.wait(milliseconds: Limits.adoptMs) }
   }
+}
+
+/// Whether all workers run, asked once.
+package final class Pulse: Sendable {
+  private let missing: Atomic<Int>
+
+  init(_ workers: Int) { missing = Atomic(workers) }
+
+  func beat() { missing.subtract(1, ordering: .relaxed) }
+
+  /// Whether each has had a turn since.
+  package var isWhole: Bool { missing.load(ordering: .relaxed) <= 0 }
 }

@@ -19,10 +19,26 @@ struct ProbationTests {
   }
 
   @Test func `one that lives for the whole time stays`() {
-    #expect(verdict([(.nothing, 1_000), (.nothing, 5_999), (.nothing, 6_000)]) == .stands)
-    #expect(verdict([(.nothing, 5_999)]) == .goesOn)
-    // Whoever looked on stood still for an hour.
-    #expect(verdict([(.nothing, 3_600_000)]) == .stands)
+    let alive = Probation.Sight.line("alive")
+    let life: Sights = stride(from: 1_000, to: 6_000, by: 250).flatMap { atMs in
+      [(alive, atMs), (.nothing, atMs + 20), (.nothing, atMs + 200)]
+    }
+    #expect(verdict(life) == .goesOn)
+    #expect(verdict(life + [(.nothing, 6_000)]) == .stands)
+    // Whoever looked on stood still for an hour: then it reads what was said meanwhile.
+    #expect(verdict([(.nothing, 1_100), (alive, 3_600_000)]) == .stands)
+    #expect(verdict([(.nothing, 1_100), (.line("alone"), 5_000)]) == .stands)
+  }
+
+  @Test func `one that gives no sign of life is replaced`() {
+    let silence = Probation.Verdict.failed("it gave no sign of life for 3 s")
+    #expect(verdict([(.nothing, 1_000), (.nothing, 3_999), (.nothing, 4_000)]) == silence)
+    let alive = Probation.Sight.line("alive")
+    // In its last second, too: then it is waited for.
+    let end: Sights = [(alive, 5_000), (.nothing, 5_020), (.nothing, 6_500)]
+    #expect(verdict(end) == .goesOn)
+    #expect(verdict(end + [(.nothing, 8_020)]) == silence)
+    #expect(verdict(end + [(alive, 7_000)]) == .stands)
   }
 
   @Test func `one that dies is replaced, however late that is seen`() {
@@ -53,7 +69,7 @@ struct ProbationTests {
       #expect(!probation.wasHungUp)
     }
     let verdicts = [
-      probation.judge(.signal(.hangUp), atMs: 2), probation.judge(.nothing, atMs: 10),
+      probation.judge(.signal(.hangUp), atMs: 2), probation.judge(.line("alive"), atMs: 10),
     ]
     #expect(verdicts == [.goesOn, .stands])
     #expect(probation.wasHungUp)
