@@ -34,6 +34,9 @@ package struct InputFile: ~Copyable {
     if program > 0 { waitpid(program, nil, WNOHANG) }
   }
 
+  /// Whether it is unpacked while it is read: such a file has an end, and grows no more.
+  package var isPacked: Bool { program > 0 }
+
   /// Reads the next piece.
   ///
   /// - Returns: how many of the buffer's bytes it is; 0 at the end.

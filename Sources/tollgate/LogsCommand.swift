@@ -157,7 +157,7 @@ struct LogsCommand {
         printer.take(&reader, buffer.span.extracting(0..<count))
         continue
       }
-      guard follows, path != "-" else { break }
+      guard follows, path != "-", !input.isPacked else { break }
       printer.flush()
       if !hasLooked, let unknown = Self.unknownField(reader) {
         Output.error("tollgate logs: \(unknown)")

@@ -399,6 +399,17 @@ def test_a_request_of_the_log_that_was_answered(world, gateway, person):
     assert json.loads(told.stdout)["verdict"]["outcome"] == "forwarded"
 
 
+@pytest.mark.parametrize("members", [
+    {"http.request.method": "GET", "url.path": "/x", "http.response.status_code": 200,
+     "tollgate.request.id": "abc", "http.server.request.duration": 0.692482},
+    {"http.request.method": "GET", "url.path": "/x", "http.response.status_code": 200,
+     "http.request.id": "abc", "event.duration": 692482000},
+], ids=["otel", "ecs"])  # fmt: skip
+def test_a_duration_is_in_milliseconds_whatever_the_log_counts_in(gateway, members):
+    told = explain(gateway, "--id", "abc", "--log", "-", stdin=json.dumps(members) + "\n")
+    assert re.search(r"duration_ms +692\.482\b", told.stdout), told
+
+
 def test_help_names_every_exit_status():
     command = [tollgate_binary(), "explain", "--help"]
     told = subprocess.run(command, capture_output=True, text=True, timeout=60)

@@ -107,6 +107,8 @@ def test_packed_files_and_several_are_read(log, tmp_path):
     packed = tmp_path / "old.log.gz"
     packed.write_bytes(gzip.compress(log.read_bytes()))
     assert logs(packed, log, "--summary").stdout.startswith("12 requests, ")
+    # It grows no more: to follow it ends with it.
+    assert logs(packed, "--follow", "--json").stdout == log.read_text()
     packed.write_bytes(packed.read_bytes()[:-40])
     told = logs(packed, "--summary")
     assert told.returncode == 1 and "gzip could not read all of it" in told.stderr

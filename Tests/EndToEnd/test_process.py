@@ -126,6 +126,19 @@ def ticks(pid):
     return int(fields[11]) + int(fields[12])
 
 
+def test_without_standard_descriptors_no_line_is_written_where_it_does_not_belong(world, person):
+    """Whoever starts it with `>&-` has a socket or a queue get their numbers, but for this."""
+
+    def prepare():
+        for number in range(3):
+            os.close(number)
+
+    with world.gateway(world.routes(), prepare=prepare) as gateway:
+        names = [os.readlink(f"/proc/{gateway.pid}/fd/{number}") for number in range(3)]
+        assert names == ["/dev/null"] * 3
+        assert world.ask(gateway, "GET", "/x", person).status == 200
+
+
 def test_the_program_needs_no_library_that_a_bare_machine_lacks():
     """OpenSSL, the C library, and Swift's own: nothing else, and no Foundation."""
     import subprocess

@@ -176,6 +176,9 @@ static inline int clinux_close_on_exec(int fd) { return fcntl(fd, F_SETFD, FD_CL
 // How many processors this thread may run on, or -1.
 int clinux_affinity_count(void);
 
+// Opens those of the three standard descriptors that are closed, on /dev/null.
+void clinux_fill_standard(void);
+
 // Names the calling thread, as `top -H` shows it.
 void clinux_name_thread(const char *name);
 

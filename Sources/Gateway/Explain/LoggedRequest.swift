@@ -16,6 +16,12 @@ package struct LoggedRequest: Sendable {
     var fields: [(field: AccessLogField, value: String)] = []
     for field in AccessLogField.allCases {
       guard let range = line.range(field) else { continue }
+      // Some formats have it in seconds or nanoseconds.
+      if field == .durationMs, let micros = line.micros(field, in: text) {
+        let digits = "\(1_000 + micros % 1_000)".dropFirst()
+        fields.append((field, "\(micros / 1_000).\(digits)"))
+        continue
+      }
       fields.append((field, LogText.shown([UInt8](copying: text.extracting(range)))))
     }
     self.fields = fields
