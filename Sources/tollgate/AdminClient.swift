@@ -171,7 +171,9 @@ enum HealthCommand {
       }
       return .badInput
     default:
-      Output.error(text, terminator: "")
+      Output.error(
+        "tollgate health: \(address.description) is no gateway's admin address: it answered "
+          + "\(answer.status) to /readyz")
       return .couldNotRun
     }
   }

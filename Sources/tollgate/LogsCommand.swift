@@ -37,6 +37,7 @@ struct LogsCommand {
       }
     }
     if follows, sums { throw Wrong(text: "--follow has no end that --summary could wait for") }
+    if isRaw, sums { throw Wrong(text: "--summary is text: it has nothing for --json") }
     if follows, paths.count > 1 { throw Wrong(text: "--follow takes one file") }
   }
 

@@ -206,6 +206,7 @@ def test_a_reader_who_leaves_ends_it(tmp_path):
         (["--where", "status"], 2, "expected FIELD=VALUE"),
         (["--since", "yesterday"], 2, "expected 10m, 2h or 3d"),
         (["--follow", "--summary"], 2, "--follow has no end"),
+        (["--json", "--summary"], 2, "--summary is text"),
         (["/nowhere/access.log"], 1, "no such file or directory"),
         (["--color", "blue"], 2, "--color is auto, always or never"),
         (["--summary=yes"], 2, "--summary takes no value"),

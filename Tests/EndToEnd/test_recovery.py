@@ -147,10 +147,17 @@ def test_the_operator_learns_why_and_what_to_do_and_when_it_is_over(world, perso
             world.tokens.up()
         until(lambda: world.ask(gateway, "GET", "/x", person).status == 200, "its return")
         (line,) = until(lambda: told(gateway, "well again"), "the line")
-        assert line.startswith("tollgate: exchange corp: the token service is well again, after")
+        assert "exchange corp: the token service is well again; it failed first" in line
         assert "not tried" in line
         assert world.ask(gateway, "GET", "/x", f"{person}-more").status == 200
         assert len(told(gateway, "well again")) == 1
+        # The next outage is another, however soon it comes.
+        world.tokens.down()
+        try:
+            assert world.ask(gateway, "GET", "/x", f"{person}-again").status == 503
+            until(lambda: len(told(gateway, "exchange_unavailable")) == 2, "the trouble, anew")
+        finally:
+            world.tokens.up()
 
 
 def test_the_first_failed_connection_to_a_server_is_told_with_its_cause(world, person):

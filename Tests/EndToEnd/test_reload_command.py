@@ -330,6 +330,13 @@ def test_health_says_what_is_missing(world):
         source.close()
 
 
+def test_health_says_where_no_gateway_can_be_asked(world, gateway):
+    address = f"127.0.0.1:{gateway.port}"
+    run = tollgate("health", address)
+    assert run.returncode == 3 and run.stdout == ""
+    assert run.stderr.startswith(f"tollgate health: {address} is no gateway's admin address: it ")
+
+
 # -- --watch
 
 

@@ -122,9 +122,13 @@ final class SharedTokens: Sendable {
   func note(_ back: ExchangeGuard.Return, of exchange: SharedExchange) {
     let name = exchange.settings.name
     let seconds = max(1, (back.outMs + 999) / 1_000)
-    var text = "exchange \(name): the token service is well again, after \(seconds) s"
+    // Trouble that comes anew is told anew.
+    reported.withLock { reported in reported = reported.filter { $0.key.exchange != name } }
+    // That it is well shows with the next exchange, which may come late.
+    var text = "exchange \(name): the token service is well again; it failed first \(seconds) s ago"
     if back.notTried > 0 {
-      text += "; meanwhile \(back.notTried) exchanges were not tried, to spare it"
+      let were = back.notTried == 1 ? "exchange was" : "exchanges were"
+      text += "; \(back.notTried) \(were) not tried since, to spare it"
     }
     report(.info(text))
   }
