@@ -46,7 +46,7 @@ struct Reloading {
     filesWarning = OpenFiles.warning(for: configuration)
     routes = recorded.routes
     files = WatchedFiles()
-    files.watch(watched(recorded))
+    files.watch(watched(recorded), read: recorded.digests)
   }
 
   /// What the service manager is to show.
@@ -121,7 +121,7 @@ struct Reloading {
     for line in changes.lines { said.say("  \(line)") }
     for file in changed where file != path { said.say("  ~ file \(file)") }
     routes = recorded.routes
-    files.watch(watched(recorded))
+    files.watch(watched(recorded), read: recorded.digests)
     return (ReloadOutcome(.done, said.text), configuration.shutdown)
   }
 

@@ -156,15 +156,16 @@ enum RunCommand {
     }
     RoutesArgument.warn(gateway.warnings, loaded) { log.say($0) }
     if let warning = OpenFiles.warning(for: configuration) { log.say(.warning(warning)) }
+    let manager = ServiceManager()
+    // Before anything is waited for: files that change meanwhile are to be seen.
+    let reloading = Reloading(
+      gateway, path: path, files, configuration, watchesRoutes: watches, manager: manager
+    ) { log.say($0) }
     if let takeover, !takeover.finish(gateway, say: { log.say($0) }) {
       gateway.stop()
       return .couldNotRun
     }
     for place in gateway.places { log.say("tollgate: \(place)") }
-    let manager = ServiceManager()
-    let reloading = Reloading(
-      gateway, path: path, files, configuration, watchesRoutes: watches, manager: manager
-    ) { log.say($0) }
     var operating = Operating(
       gateway: gateway, shutdown: configuration.shutdown, reloading: reloading,
       upgrading: Upgrading(arguments: CommandLine.arguments), takeover: takeover, manager: manager

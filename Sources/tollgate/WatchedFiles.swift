@@ -29,7 +29,10 @@ struct WatchedFiles {
 
   /// Watches these from now on. Of those that it has watched, what changed since the last look is
   /// still to be seen.
-  mutating func watch(_ paths: Set<String>) {
+  ///
+  /// - Parameter read: the digests of those that were read already: what has changed since then is
+  ///   seen by a look that reads them.
+  mutating func watch(_ paths: Set<String>, read: [String: [UInt8]]) {
     self.paths = paths
     fingerprints = fingerprints.filter { paths.contains($0.key) }
     digests = digests.filter { paths.contains($0.key) }
@@ -37,7 +40,9 @@ struct WatchedFiles {
     folders?.watch(paths)
     for path in paths where fingerprints[path] == nil {
       fingerprints[path] = .some(Files.fingerprint(path))
-      digests[path] = Self.digest(path)
+      let digest = Self.digest(path)
+      // Where there is none no look makes one either.
+      digests[path] = digest.map { read[path] ?? $0 }
     }
   }
 

@@ -378,6 +378,30 @@ def awaits(port, path):
     until(lambda: status(port, path) == 401, f"{path} to be routed", 20)
 
 
+def test_a_file_that_changes_while_a_new_process_takes_over_is_taken_up(
+    world, watching, tmp_path
+):
+    port, file = free_port(), tmp_path / "routes.json"
+    file.write_text(text_of(world, port, "/one"))
+    program = watching(file)
+    awaits(port, "/one")
+    os.kill(program.pid, signal.SIGUSR2)
+    started = until(
+        lambda: re.search(r"process (\d+) was started to take over", program.err.read_text()),
+        "the new one", 20,
+    )  # fmt: skip
+    tasks = pathlib.Path(f"/proc/{started[1]}/task")
+    # It has read its file when it has workers.
+    until(lambda: any("worker" in (task / "comm").read_text() for task in tasks.iterdir()),
+          "its workers", 20)  # fmt: skip
+    file.write_text(text_of(world, port, "/two"))
+    until(lambda: "goes on alone" in program.err.read_text(), "the takeover", 30)
+    try:
+        awaits(port, "/two")
+    finally:
+        os.kill(int(started[1]), signal.SIGTERM)
+
+
 def test_a_file_that_is_written_or_renamed_into_its_place_is_taken_up(world, watching, tmp_path):
     port, file = free_port(), tmp_path / "routes.json"
     file.write_text(text_of(world, port, "/one"))

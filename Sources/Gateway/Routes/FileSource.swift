@@ -1,3 +1,4 @@
+import Crypto
 import Reactor
 
 /// Where files come from: the disk, or a test's memory.
@@ -52,6 +53,8 @@ package final class RecordedFiles: FileSource {
   package private(set) var routes: [UInt8]?
   /// The other files, read or found unreadable, and the folders that were looked through.
   package private(set) var named: Set<String> = []
+  /// The digest of each that was read: what lies there afterwards may be another already.
+  package private(set) var digests: [String: [UInt8]] = [:]
 
   /// - Parameters:
   ///   - path: the routes file's.
@@ -64,11 +67,14 @@ package final class RecordedFiles: FileSource {
   package func read(_ path: String, bytesMax: Int) throws(FileFault) -> [UInt8] {
     guard path == self.path else {
       named.insert(path)
-      return try DiskFiles().read(path, bytesMax: bytesMax)
+      let bytes = try DiskFiles().read(path, bytesMax: bytesMax)
+      digests[path] = try? Digests.sha256(bytes.span)
+      return bytes
     }
     if let routes { return routes }
     let bytes = try DiskFiles().read(path, bytesMax: bytesMax)
     routes = bytes
+    digests[path] = try? Digests.sha256(bytes.span)
     return bytes
   }
 
