@@ -211,7 +211,13 @@ import Glibc
     }
   }
 
-  /// Whether a JSON string of these bytes, as they are, means them: eight are looked at at once.
+  /// Whether these bytes are visible ASCII and spaces that mean themselves between quotes: in JSON
+  /// (RFC 8259 §7) as well as in a field (RFC 9110 §5.6.4).
+  package static func isPlain(_ text: Span<UInt8>) -> Bool {
+    unsafe text.withUnsafeBytes { bytes in unsafe isPlain(bytes) }
+  }
+
+  /// The same; eight are looked at at once.
   private static func isPlain(_ bytes: UnsafeRawBufferPointer) -> Bool {
     let ones: UInt64 = 0x0101_0101_0101_0101
     let highs = ones &* 0x80

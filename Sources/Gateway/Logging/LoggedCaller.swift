@@ -73,7 +73,7 @@ enum LoggedClaims {
   ) -> [UInt8] {
     var json: [UInt8] = []
     for logged in claims {
-      guard let node = logged.claim.value(in: token.claims), let value = text(of: node) else {
+      guard let node = logged.claim.value(in: token.claims), let value = node.claimText else {
         continue
       }
       if !json.isEmpty { json.append(UInt8(ascii: ",")) }
@@ -87,14 +87,5 @@ enum LoggedClaims {
       }
     }
     return json
-  }
-
-  private static func text(of node: JSONNode) -> [UInt8]? {
-    switch node.value {
-    case .string(let text): text.bytes
-    case .number(let number): number.text.bytes
-    case .bool(let flag): Array((flag ? "true" : "false").utf8)
-    case .null, .array, .object: nil
-    }
   }
 }

@@ -44,7 +44,7 @@ struct ClaimFields {
     case .text(let text): return text
     case .unasked: break
     }
-    guard let text = claim.name.value(in: token.claims).flatMap(Self.text) else {
+    guard let text = claim.name.value(in: token.claims)?.claimText else {
       values[claim.index] = .absent
       return nil
     }
@@ -52,9 +52,12 @@ struct ClaimFields {
     values[claim.index] = .text(encoded)
     return encoded
   }
+}
 
-  private static func text(of node: JSONNode) -> [UInt8]? {
-    switch node.value {
+extension JSONNode {
+  /// What a claim of one value says, for a field or the log; nil for what is not one value.
+  var claimText: [UInt8]? {
+    switch value {
     case .string(let text): text.bytes
     case .number(let number): number.text.bytes
     case .bool(let flag): Array((flag ? "true" : "false").utf8)

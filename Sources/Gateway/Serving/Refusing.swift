@@ -54,21 +54,10 @@ enum Refusing {
   private static let problemBytesUsual = 384
 
   private static func appendString(_ text: Span<UInt8>, to json: inout [UInt8]) {
-    guard isPlain(text) else { return JSONWriter.appendString(text, to: &json) }
+    guard Buffer.isPlain(text) else { return JSONWriter.appendString(text, to: &json) }
     json.append("\"")
     json.append(copying: text)
     json.append("\"")
-  }
-
-  /// Whether it is the same between quotes, of JSON as well as of a field's value.
-  private static func isPlain(_ text: Span<UInt8>) -> Bool {
-    for index in text.indices {
-      let byte = text[index]
-      if byte < 0x20 || byte > 0x7E || byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\") {
-        return false
-      }
-    }
-    return true
   }
 
   private static func appendChallenge(
@@ -105,7 +94,7 @@ enum Refusing {
 
   /// RFC 9110 §5.6.4, and nothing but visible ASCII and spaces.
   private static func appendQuoted(_ text: Span<UInt8>, to fields: inout [UInt8]) {
-    if isPlain(text) { return fields.append(copying: text) }
+    if Buffer.isPlain(text) { return fields.append(copying: text) }
     for index in text.indices {
       let byte = text[index]
       switch byte {
